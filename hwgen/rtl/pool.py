@@ -1,0 +1,90 @@
+"""Maximum and average pooling, over a window or the whole map."""
+
+from __future__ import annotations
+
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bounds import window_sum
+from ..floatnet import PoolKind
+from ..interval import Interval
+from ..network import Pool, Tensor
+from ..plan.folding import Folding, geometry_of
+from .direct import Direct
+from .requant import Channel, Requantizer
+from .results import Results
+from .stream import join, pixel_stream, shape_of
+from .window import Window
+
+__all__ = ["PoolEngine"]
+
+
+class PoolEngine(wiring.Component):
+    """Pooling on ``folding.simd`` channels per cycle, one tap per cycle.
+
+    Throughput: one frame per ``folding.cycles(layer)`` cycles. Latency: 5 cycles from the last tap of a window to its
+    result, 5 more for an average.
+
+    Members
+    -------
+    i, o : pixel streams of ``folding.simd`` lanes
+    """
+
+    def __init__(self, layer: Pool, source: Tensor, folding: Folding):
+        self._layer = layer
+        self._source = source
+        self._lanes = folding.simd
+        self._geometry = geometry_of(layer)
+        folding.validate(layer)
+        super().__init__(
+            {
+                "i": In(pixel_stream(source.interval, self._lanes)),
+                "o": Out(pixel_stream(layer.output.interval, self._lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer, lanes, geometry, source = self._layer, self._lanes, self._geometry, self._source.interval
+        maximum = layer.kind is PoolKind.MAX
+        words = geometry.words_per_pixel(lanes)
+        if geometry.direct:
+            length = geometry.shape[0] * geometry.shape[1]
+            feeder, ring = Direct(source, lanes, length=length, groups=words, channelwise=True), words
+        else:
+            pad = source.lo if maximum else 0
+            feeder, ring = Window(source, geometry, lanes, pad=[pad] * geometry.shape[2]), 1
+        m.submodules.feeder = feeder
+        join(m, wiring.flipped(self.i), feeder.i)
+        beat = feeder.o
+
+        total = source if maximum else window_sum(layer, source)
+        m.submodules.results = results = Results(
+            total, lanes, lanes, self._requantizer(total), period=1 if geometry.direct else geometry.reduction(lanes),
+            latency=4,
+        )
+        push = Signal()
+        m.d.comb += [feeder.room.eq(results.room), results.claim.eq(feeder.claim), results.push.eq(push)]
+        m.d.sync += push.eq(beat.valid & beat.last)
+        for lane in range(lanes):
+            accs = [Signal(shape_of(total), name=f"acc{lane}_{index}") for index in range(ring)]
+            with m.If(beat.valid):
+                m.d.sync += accs[0].eq(self._combine(maximum, beat.first, accs[-1], beat.data[lane]))
+                m.d.sync += [later.eq(earlier) for earlier, later in zip(accs, accs[1:], strict=False)]
+            m.d.comb += results.accs[lane].eq(accs[0])
+        wiring.connect(m, results.o, wiring.flipped(self.o))
+        return m
+
+    @staticmethod
+    def _combine(maximum: bool, first, acc, x):
+        if maximum:
+            return Mux(first | (x > acc), x, acc)
+        return Mux(first, 0, acc) + x
+
+    def _requantizer(self, total: Interval) -> Requantizer | None:
+        requant = self._layer.requant
+        if requant is None:
+            return None
+        channels = [Channel(m, a, total) for m, a in zip(requant.mul.tolist(), requant.add.tolist(), strict=True)]
+        return Requantizer(channels, requant.shift, requant.lo, requant.hi, lanes=self._lanes)

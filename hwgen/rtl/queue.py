@@ -1,0 +1,72 @@
+"""The elastic end of a pipeline that cannot stall."""
+
+from __future__ import annotations
+
+from amaranth.hdl import *
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Queue", "queue_depth"]
+
+
+def queue_depth(words: int, period: int, latency: int) -> int:
+    """Words that keep a pipeline busy: a result of ``words`` words every ``period`` cycles, room claimed at issue.
+
+    Room is claimed when a reduction's last beat is issued and comes back after the pipeline (``latency``), the
+    serialisation (``words``) and three cycles through the queue, so that long times ``words / period`` is in use.
+    """
+    in_flight = -(-(latency + words + 3) // period) + 1
+    return max(4, 1 << (words * in_flight - 1).bit_length())
+
+
+class Queue(wiring.Component):
+    """A FIFO whose room is claimed before the data is made.
+
+    Every datapath here is a fixed-latency pipeline without back-pressure: no clock enable fans out over it, which is
+    what limits the clock of a wide array. The feeder may issue the last beat of a reduction only while ``room`` is
+    set, and pulses ``claim`` when it does; the ``words`` words of the result then arrive on ``push`` later, and the
+    FIFO cannot overflow.
+
+    Latency: 2 cycles from ``push`` to ``o``. Throughput: one word per cycle.
+
+    Parameters
+    ----------
+    shape
+        Shape of a word.
+    words
+        Words per claim.
+    depth
+        Words of storage, at least ``words``.
+
+    Members
+    -------
+    room : Out(1)        ``words`` more words fit
+    claim : In(1)        those words are taken from the room
+    push : In(1)         ``data`` is stored
+    data : In(shape)
+    o : Out(stream.Signature(shape))
+    """
+
+    def __init__(self, shape, *, words: int, depth: int):
+        if not 1 <= words <= depth:
+            raise ValueError(f"depth must be at least words ({words}), not {depth!r}")
+        self._words = words
+        self._depth = depth
+        super().__init__(
+            {"room": Out(1), "claim": In(1), "push": In(1), "data": In(shape), "o": Out(stream.Signature(shape))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width = Shape.cast(self.data.shape()).width
+        m.submodules.fifo = store = fifo.SyncFIFOBuffered(width=width, depth=self._depth)
+        m.d.comb += [store.w_data.eq(Value.cast(self.data)), store.w_en.eq(self.push)]
+        m.d.comb += [self.o.valid.eq(store.r_rdy), Value.cast(self.o.payload).eq(store.r_data)]
+        m.d.comb += store.r_en.eq(self.o.ready)
+
+        free = Signal(range(self._depth + 1), init=self._depth)
+        popped = Signal()
+        m.d.comb += popped.eq(self.o.valid & self.o.ready)
+        m.d.sync += free.eq(free + popped - Mux(self.claim, self._words, 0))
+        m.d.comb += self.room.eq(free >= self._words)
+        return m

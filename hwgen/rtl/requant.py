@@ -1,0 +1,190 @@
+"""From accumulator to activation, by shifts and additions: ``y = clip((acc * mul + add) >> shift, lo, hi)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from amaranth.hdl import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..bounds import hull
+from ..codes import signed_terms
+from ..interval import Interval
+from .stream import lanes_of, shape_of
+
+__all__ = ["Channel", "Requantizer"]
+
+LUT_ROM_WORDS = 32
+"""Constants of up to this many words stay in LUTs; more are worth a block RAM."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Constants of one channel; ``acc`` holds every value of its accumulator."""
+
+    mul: int
+    add: int
+    acc: Interval
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """``mul = (2**high + sign * 2**low) << shift``; sign 0 for a single power of two."""
+
+    high: int
+    sign: int
+    low: int
+    shift: int
+
+    @staticmethod
+    def of(mul: int) -> _Factor:
+        """``mul`` with its leading term at 2**3 or 2**4, so that few multiplexer inputs serve every channel."""
+        terms = signed_terms(mul)
+        if mul <= 0 or len(terms) > 2:
+            raise ValueError(f"mul must be a positive sum of at most two signed powers of two, not {mul!r}")
+        if len(terms) == 1:
+            return _Factor(3, 0, 0, terms[0].shift - 3)
+        high, low = terms
+        top = max(4 if low.sign < 0 else 3, high.shift - low.shift)
+        return _Factor(top, low.sign, low.shift - high.shift + top, high.shift - top)
+
+    @property
+    def mantissa(self) -> int:
+        return (1 << self.high) + self.sign * (1 << self.low)
+
+
+class Requantizer(wiring.Component):
+    """Requantizes ``lanes`` accumulators per cycle; channels come in order, word after word, and start over.
+
+    A pipeline that never stalls: two-term product, shift, bias, clip. Latency: 5 cycles. Throughput: one word per
+    cycle. ``>>`` is an arithmetic shift, so with the rounding half inside ``add`` rounding is half up.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        For every channel in order; their number is a multiple of ``lanes``.
+    shift : int
+    lo, hi : int
+        The clip; also the interval of the output.
+    lanes : int
+
+    Members
+    -------
+    valid : In(1)
+    acc : In(lanes of the hull of the accumulators)
+    o_valid : Out(1)
+    o : Out(lanes of lo..hi)
+    """
+
+    LATENCY = 5
+
+    def __init__(self, channels: Sequence[Channel], shift: int, lo: int, hi: int, *, lanes: int = 1):
+        if not channels or len(channels) % lanes:
+            raise ValueError(f"lanes must divide the {len(channels)} channels, not {lanes!r}")
+        factors = [_Factor.of(channel.mul) for channel in channels]
+        # A factor below 8 has its leading term moved up to 2**3: give every channel the same extra fraction bits.
+        spare = max(0, -min(factor.shift for factor in factors))
+        self._factors = [replace(factor, shift=factor.shift + spare) for factor in factors]
+        self._adds = [channel.add << spare for channel in channels]
+        self._shift = shift + spare
+        self._accs = [channel.acc for channel in channels]
+        self._clip = lo, hi
+        self._lanes = lanes
+        self._acc = hull(self._accs)
+        self.interval = Interval(lo, hi)
+        super().__init__(
+            {
+                "valid": In(1),
+                "acc": In(lanes_of(self._acc, lanes)),
+                "o_valid": Out(1),
+                "o": Out(lanes_of(self.interval, lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = self.valid
+        for stage in range(self.LATENCY):
+            delayed = Signal(name=f"valid{stage + 1}")
+            m.d.sync += delayed.eq(valid)
+            valid = delayed
+        m.d.comb += self.o_valid.eq(valid)
+
+        words = len(self._factors) // self._lanes
+        index = Signal(range(max(words, 2)))
+        if words > 1:
+            with m.If(self.valid):
+                m.d.sync += index.eq(Mux(index == words - 1, 0, index + 1))
+        for lane in range(self._lanes):
+            self._lane(m, lane, index, words)
+        return m
+
+    def _lane(self, m, lane: int, index, words: int):
+        factors = self._factors[lane :: self._lanes]
+        adds = self._adds[lane :: self._lanes]
+        accs = self._accs[lane :: self._lanes]
+        pairs = sorted({(f.high, f.sign, f.low) for f in factors})
+        shifts = sorted({f.shift for f in factors})
+        low_shift = shifts[0]
+        fields = data.StructLayout(
+            {
+                "pair": range(max(len(pairs), 2)),
+                "shift": range(max(shifts[-1] - low_shift + 1, 2)),
+                "add": shape_of(Interval.hull(adds)),
+            }
+        )
+        rows = [
+            {"pair": pairs.index((f.high, f.sign, f.low)), "shift": f.shift - low_shift, "add": add}
+            for f, add in zip(factors, adds, strict=True)
+        ]
+        constants = self._constants(m, lane, fields, rows, index, words)
+
+        # Stage 1 waits for the constants; stage 2 makes the two-term product.
+        acc = Signal.like(self.acc[lane], name=f"acc_{lane}")
+        m.d.sync += acc.eq(self.acc[lane])
+        products = [interval * f.mantissa for interval, f in zip(accs, factors, strict=True)]
+        product = Signal(shape_of(hull(products)), name=f"product_{lane}")
+        with m.Switch(constants.pair if len(pairs) > 1 else Const(0)):
+            for number, (high, sign, low) in enumerate(pairs):
+                with m.Case(number):
+                    large = acc.shift_left(high)
+                    small = acc.shift_left(low) if sign else Const(0)
+                    m.d.sync += product.eq(large - small if sign < 0 else large + small)
+        later = Signal.like(constants, name=f"constants_{lane}_2")
+        m.d.sync += later.eq(constants)
+
+        # Stage 3: one octave per step.
+        shifted_values = [p * (1 << f.shift) for p, f in zip(products, factors, strict=True)]
+        shifted = Signal(shape_of(hull(shifted_values)), name=f"shifted_{lane}")
+        with m.Switch(later.shift):
+            for shift in shifts:
+                with m.Case(shift - low_shift):
+                    m.d.sync += shifted.eq(product.shift_left(shift))
+        add = Signal.like(later.add, name=f"add_{lane}")
+        m.d.sync += add.eq(later.add)
+
+        # Stage 4: bias and rounding half. Stage 5: drop the fraction, clip.
+        sums = [value + offset for value, offset in zip(shifted_values, adds, strict=True)]
+        total = Signal(shape_of(hull(sums)), name=f"total_{lane}")
+        m.d.sync += total.eq(shifted + add)
+        lo, hi = self._clip
+        floor = Signal(shape_of(hull(sums) >> self._shift), name=f"floor_{lane}")
+        m.d.comb += floor.eq(total >> self._shift)
+        m.d.sync += self.o[lane].eq(Mux(floor < lo, lo, Mux(floor > hi, hi, floor)))
+
+    @staticmethod
+    def _constants(m, lane, fields, rows, index, words):
+        """The row of ``index``, one cycle later."""
+        row = Signal(fields, name=f"constants_{lane}")
+        if words == 1:
+            m.d.comb += row.eq(Const(rows[0], fields))
+            return row
+        style = "logic" if words <= LUT_ROM_WORDS else "block"
+        rom = Memory(shape=fields, depth=words, init=rows, attrs={"rom_style": style})
+        m.submodules[f"constants_{lane}"] = rom
+        read = rom.read_port()
+        m.d.comb += [read.addr.eq(index), row.eq(read.data)]
+        return row

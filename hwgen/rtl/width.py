@@ -1,0 +1,103 @@
+"""Changing the number of lanes of a pixel stream."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..interval import Interval
+from .stream import join, pixel_stream
+
+__all__ = ["Gearbox", "Narrow", "Widen"]
+
+
+class Widen(wiring.Component):
+    """Packs ``factor`` words into one. Latency ``factor`` words; takes a word per cycle while ``o`` is ready.
+
+    Members: ``i``: In(stream of ``lanes`` lanes), ``o``: Out(stream of ``lanes * factor`` lanes).
+    """
+
+    def __init__(self, interval: Interval, lanes: int, factor: int):
+        if factor < 2:
+            raise ValueError(f"factor must be at least 2, not {factor!r}")
+        self._factor = factor
+        super().__init__({"i": In(pixel_stream(interval, lanes)), "o": Out(pixel_stream(interval, lanes * factor))})
+
+    def elaborate(self, platform):
+        m = Module()
+        word = Value.cast(self.i.payload)
+        held = Signal(len(word) * self._factor)
+        count = Signal(range(self._factor))
+        full = Signal()
+        m.d.comb += [self.o.valid.eq(full), Value.cast(self.o.payload).eq(held)]
+        m.d.comb += self.i.ready.eq(~full | self.o.ready)
+        with m.If(self.o.ready):
+            m.d.sync += full.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            last = count == self._factor - 1
+            m.d.sync += [held.eq(Cat(held[len(word) :], word)), count.eq(Mux(last, 0, count + 1)), full.eq(last)]
+        return m
+
+
+class Narrow(wiring.Component):
+    """Cuts a word into ``factor`` words, low lanes first. Latency 1; emits a word per cycle.
+
+    Members: ``i``: In(stream of ``lanes * factor`` lanes), ``o``: Out(stream of ``lanes`` lanes).
+    """
+
+    def __init__(self, interval: Interval, lanes: int, factor: int):
+        if factor < 2:
+            raise ValueError(f"factor must be at least 2, not {factor!r}")
+        self._factor = factor
+        super().__init__({"i": In(pixel_stream(interval, lanes * factor)), "o": Out(pixel_stream(interval, lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        width = len(Value.cast(self.o.payload))
+        held = Signal(width * self._factor)
+        count = Signal(range(self._factor))
+        busy, final = Signal(), Signal()
+        m.d.comb += [self.o.valid.eq(busy), Value.cast(self.o.payload).eq(held[:width])]
+        m.d.comb += final.eq(count == self._factor - 1)
+        m.d.comb += self.i.ready.eq(~busy | (final & self.o.ready))
+        with m.If(busy & self.o.ready):
+            m.d.sync += [held.eq(held >> width), count.eq(count + 1)]
+            with m.If(final):
+                m.d.sync += [busy.eq(0), count.eq(0)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [held.eq(Value.cast(self.i.payload)), busy.eq(1)]
+        return m
+
+
+class Gearbox(wiring.Component):
+    """Any number of lanes to any other, both of which divide the channels: down to the common divisor, then up.
+
+    Throughput: one word per cycle on the wider side's partner, that is ``gcd(i_lanes, o_lanes)`` channels per cycle
+    or more. With equal lanes it is wires.
+
+    Members: ``i``: In(stream of ``i_lanes`` lanes), ``o``: Out(stream of ``o_lanes`` lanes).
+    """
+
+    def __init__(self, interval: Interval, i_lanes: int, o_lanes: int):
+        self._interval = interval
+        self._lanes = i_lanes, o_lanes
+        super().__init__({"i": In(pixel_stream(interval, i_lanes)), "o": Out(pixel_stream(interval, o_lanes))})
+
+    def elaborate(self, platform):
+        m = Module()
+        i_lanes, o_lanes = self._lanes
+        common = gcd(i_lanes, o_lanes)
+        source = wiring.flipped(self.i)
+        if i_lanes > common:
+            m.submodules.narrow = narrow = Narrow(self._interval, common, i_lanes // common)
+            join(m, source, narrow.i)
+            source = narrow.o
+        if o_lanes > common:
+            m.submodules.widen = widen = Widen(self._interval, common, o_lanes // common)
+            join(m, source, widen.i)
+            source = widen.o
+        join(m, source, wiring.flipped(self.o))
+        return m

@@ -1,0 +1,208 @@
+"""The line buffer: a pixel stream in, the words of every window out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..interval import Interval
+from ..geometry import Geometry
+from .odometer import Odometer
+from .stream import beat_signature, pixel_stream
+
+__all__ = ["Window", "buffer_words"]
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """One loop of the nest: iterations, and how far one iteration moves in words, rows and columns."""
+
+    size: int
+    word: int = 0
+    row: int = 0
+    column: int = 0
+
+
+def _span(geometry: Geometry, words: int) -> int:
+    """Words from the first to the last pixel of a window: K-1 rows and K pixels."""
+    return ((geometry.kernel[0] - 1) * geometry.shape[1] + geometry.kernel[1]) * words
+
+
+def buffer_words(geometry: Geometry, simd: int) -> int:
+    """Words of line buffer, a power of two: the window's span and one row.
+
+    The row decouples the layer from the one before it: after a pooling layer pixels arrive a row at a time, and
+    while the bottom padding is processed the next frame's first rows come in.
+    """
+    words = geometry.words_per_pixel(simd)
+    needed = _span(geometry, words) + geometry.shape[1] * words + 1
+    return 1 << (needed - 1).bit_length()
+
+
+class Window(wiring.Component):
+    """Stores the last rows of a map in a circular buffer and reads every window back, one word per beat.
+
+    Addresses are word counts since reset, modulo a power of two, so frames follow each other without a gap and the
+    next frame is written while the last windows of this one are read. Nothing moves but the read address: one adder
+    whose second operand is a constant chosen by which loop of the nest advances. A tap outside the map reads nothing
+    and yields ``pad`` instead.
+
+    Throughput: one beat per cycle, without a gap between pixels, rows or frames, as long as the words have arrived
+    and ``room`` is set. Latency: 2 cycles from a word's availability to its beat.
+
+    Parameters
+    ----------
+    interval : Interval
+        Values of the input.
+    geometry : Geometry
+    simd : int
+        Channels per word; divides the channels.
+    repeat : int
+        How often each window is read (groups of output channels).
+    pad : sequence of int, one per channel
+        What a tap outside the map yields.
+
+    Members
+    -------
+    i : In(pixel stream)
+    room : In(1)     the result of one more reduction has a place
+    claim : Out(1)   the last beat of a reduction is being issued
+    o : Out(beats)
+    """
+
+    def __init__(
+        self, interval: Interval, geometry: Geometry, simd: int, *, repeat: int = 1, pad: Sequence[int] | None = None
+    ):
+        channels = geometry.shape[2]
+        self._geometry = geometry
+        self._simd = simd
+        self._words = geometry.words_per_pixel(simd)
+        self._repeat = repeat
+        self._pad = [0] * channels if pad is None else [int(value) for value in pad]
+        if len(self._pad) != channels:
+            raise ValueError(f"pad must be one value for each of {channels} channels, not {len(self._pad)}")
+        self.interval = interval | Interval.hull(self._pad) if any(geometry.pads) else interval
+        super().__init__(
+            {
+                "i": In(pixel_stream(interval, simd)),
+                "room": In(1),
+                "claim": Out(1),
+                "o": Out(beat_signature(self.interval, simd)),
+            }
+        )
+
+    def _loops(self) -> tuple[list[_Loop], int, int]:
+        """The nest innermost first, the number of loops in a reduction, and the number within a window."""
+        geometry, words = self._geometry, self._words
+        width = geometry.shape[1]
+        rows, columns = geometry.output
+        kernel_column = _Loop(geometry.kernel[1], words, column=1)
+        kernel_row = _Loop(geometry.kernel[0], width * words, row=1)
+        pixel = [
+            _Loop(columns, geometry.stride[1] * words, column=geometry.stride[1]),
+            _Loop(rows, geometry.stride[0] * width * words, row=geometry.stride[0]),
+        ]
+        word = _Loop(words, 1)
+        if geometry.channelwise:
+            return [kernel_column, kernel_row, word, *pixel], 2, 3
+        return [word, kernel_column, kernel_row, _Loop(self._repeat), *pixel], 3, 4
+
+    def elaborate(self, platform):
+        m = Module()
+        geometry = self._geometry
+        height, width, _ = geometry.shape
+        top, left, _, _ = geometry.pads
+        loops, reduction, window = self._loops()
+        frame = height * width * self._words
+        depth = buffer_words(geometry, self._simd)
+        start = -(top * width + left) * self._words
+
+        def moves(unit: str, from_loop: int, frame_move: int) -> list[int]:
+            """How far ``unit`` moves when loop ``from_loop``, the next one, ... or the frame advances."""
+            result, wound = [], 0
+            for loop in loops[from_loop:]:
+                result.append(getattr(loop, unit) - wound)
+                wound += getattr(loop, unit) * (loop.size - 1)
+            return [*result, frame_move - wound]
+
+        word_moves = moves("word", 0, frame)
+        base_moves = moves("word", window, frame)
+        # Differences of two addresses must keep their sign: the reader may be ahead by a jump over unused pixels.
+        reach = max(depth, _span(geometry, self._words) + max(abs(move) for move in word_moves + base_moves))
+        bits = reach.bit_length() + 1
+
+        m.submodules.odometer = odometer = Odometer([loop.size for loop in loops])
+        carry = odometer.carry
+        step = Signal()
+        m.d.comb += odometer.step.eq(step)
+
+        def advance(register, all_moves: list[int], from_loop: int):
+            """Add the move of the outermost loop that advances to ``register``."""
+            move = Signal(signed(len(register) + 1))
+            m.d.comb += move.eq(all_moves[0])
+            for offset, value in enumerate(all_moves[1:]):
+                with m.If(carry[from_loop + offset]):
+                    m.d.comb += move.eq(value)
+            m.d.sync += register.eq(register + move)
+
+        # Writing: the circular buffer may not overtake ``base``, the first word of the present window.
+        written = Signal(bits)
+        base = Signal(bits, init=start % (1 << bits))
+        free = Signal()
+        used = (written - base)[:bits].as_signed()
+        m.d.sync += free.eq(used < depth - 1)  # one early, because it is a cycle late
+        m.d.comb += self.i.ready.eq(free)
+        m.submodules.memory = memory = Memory(shape=self.i.payload.shape(), depth=depth, init=[])
+        write = memory.write_port()
+        m.d.comb += [write.addr.eq(written), write.data.eq(self.i.payload), write.en.eq(self.i.valid & free)]
+        with m.If(self.i.valid & free):
+            m.d.sync += written.eq(written + 1)
+
+        # Reading.
+        address = Signal(bits, init=start % (1 << bits))
+        arrived = (written - address)[:bits].as_signed() > 0
+        outside = self._outside(m, step, loops, moves, advance) if any(geometry.pads) else Const(0)
+        ends = carry[reduction - 1]
+        m.d.comb += step.eq((arrived | outside) & (self.room | ~ends))
+        m.d.comb += self.claim.eq(step & ends)
+        begins = Signal(init=1)
+        with m.If(step):
+            advance(address, word_moves, 0)
+            m.d.sync += begins.eq(ends)
+        with m.If(step & carry[window - 1]):
+            advance(base, base_moves, window)
+
+        read = memory.read_port()
+        m.d.comb += read.addr.eq(address)
+        valid, first, last, padded = Signal(), Signal(), Signal(), Signal()
+        pad_index = Signal.like(odometer.index[2 if geometry.channelwise else 0])
+        m.d.sync += [valid.eq(step), first.eq(begins), last.eq(ends), padded.eq(outside)]
+        m.d.sync += pad_index.eq(odometer.index[2 if geometry.channelwise else 0])
+        m.d.sync += [self.o.valid.eq(valid), self.o.first.eq(first), self.o.last.eq(last)]
+        for lane in range(self._simd):
+            m.d.sync += self.o.data[lane].eq(Mux(padded, self._pad_value(lane, pad_index), read.data[lane]))
+        return m
+
+    def _outside(self, m, step, loops, moves, advance):
+        """Whether the present tap lies outside the map."""
+        height, width, _ = self._geometry.shape
+        top, left, bottom, right = self._geometry.pads
+        row = Signal(range(-top, height + bottom + 1), init=-top)
+        column = Signal(range(-left, width + right + 1), init=-left)
+        with m.If(step):
+            advance(row, moves("row", 0, 0), 0)
+            advance(column, moves("column", 0, 0), 0)
+        return (row < 0) | (row >= height) | (column < 0) | (column >= width)
+
+    def _pad_value(self, lane: int, index):
+        """The padding of one lane: a constant where all words agree."""
+        values = self._pad[lane :: self._simd]
+        shape = self.o.data[lane].shape()
+        if len(set(values)) == 1:
+            return Const(values[0], shape)
+        return Array(Const(value, shape) for value in values)[index]
