@@ -1,0 +1,1 @@
+"""Simulation: benches that run inside a simulator, and what starts them."""

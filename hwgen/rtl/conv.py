@@ -15,7 +15,7 @@ from .pe import PE
 from .product import multiple, split
 from .requant import Channel, Requantizer
 from .results import Results
-from .stream import join, pixel_stream
+from .stream import join, pipeline_signal, pixel_stream
 from .weights import rom_words
 from .window import Window
 
@@ -88,7 +88,7 @@ class ConvEngine(wiring.Component):
         lanes = book.bits * simd
         m.submodules.weights = rom = Memory(shape=lanes * folding.pe, depth=len(words), init=words)
         read = rom.read_port()
-        codes = Signal(lanes * folding.pe)
+        codes = pipeline_signal(lanes * folding.pe, name="codes")
         m.d.sync += codes.eq(read.data)
         if len(words) > 1:
             address = Signal(range(len(words)))
@@ -97,9 +97,9 @@ class ConvEngine(wiring.Component):
                 m.d.sync += address.eq(Mux(address == len(words) - 1, 0, address + 1))
 
         # Activations: one register while the ROM is read, then every multiple that the codebook needs.
-        multiples = Signal(PE.multiples_layout(book, taps, simd))
+        multiples = pipeline_signal(PE.multiples_layout(book, taps, simd), name="multiples")
         for lane in range(simd):
-            x = Signal.like(beat.data[lane], name=f"x{lane}")
+            x = pipeline_signal(beat.data[lane].shape(), name=f"x{lane}")
             m.d.sync += x.eq(beat.data[lane])
             for base in split(book).bases:
                 m.d.sync += multiples[lane][f"x{base}"].eq(multiple(x, base))

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
 from .odometer import Odometer
-from .stream import beat_signature, pixel_stream
+from .stream import beat_signature, pipeline_signal, pixel_stream
 
 __all__ = ["Direct"]
 
@@ -59,10 +59,12 @@ class Direct(wiring.Component):
         if self._length > 1:
             with m.If(step & next_word):
                 m.d.sync += [begins.eq(ends_frame), ends.eq(odometer.index[1] == self._length - 2)]
+        word = pipeline_signal(len(Value.cast(self.i.payload)), name="word")
         m.d.sync += [
             self.o.valid.eq(step),
             self.o.first.eq(begins),
             self.o.last.eq(ends),
-            self.o.data.eq(self.i.payload),
+            word.eq(Value.cast(self.i.payload)),
         ]
+        m.d.comb += Value.cast(self.o.data).eq(word)
         return m

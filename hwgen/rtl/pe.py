@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth.hdl import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..codes import Codebook
 from ..interval import Interval
 from .product import product_interval, select_base, shift_and_sign, split
-from .stream import shape_of
+from .stream import pipeline_signal, shape_of
 from .tree import adder_tree, tree_latency
 
 __all__ = ["PE"]
@@ -74,18 +76,18 @@ class PE(wiring.Component):
             name = f"lane{lane}"
             multiples = [self.multiples[lane][f"x{base}"] for base in split(self._book).bases]
             chosen = select_base(m, self._book, self.codes[lane], multiples, self._taps, name)
-            base = Signal.like(chosen, name=f"{name}_base_q")
-            code = Signal(self._book.bits, name=f"{name}_code_q")
+            base = pipeline_signal(chosen.shape(), name=f"{name}_base_q")
+            code = pipeline_signal(self._book.bits, name=f"{name}_code_q")
             m.d.sync += [base.eq(chosen), code.eq(self.codes[lane])]
             product = shift_and_sign(m, self._book, code, base, self._taps, name)
-            registered = Signal.like(product, name=f"{name}_product_q")
+            registered = pipeline_signal(product.shape(), name=f"{name}_product_q")
             m.d.sync += registered.eq(product)
             products.append(registered)
         total = adder_tree(m, products, product_interval(self._book, self._taps) | Interval(-1, 0))
 
-        ring = [Signal(shape_of(self._accumulator), name=f"acc{index}") for index in range(self._groups)]
+        ring = [pipeline_signal(shape_of(self._accumulator), name=f"acc{index}") for index in range(self._groups)]
         with m.If(self.valid):
             m.d.sync += ring[0].eq(Mux(self.first, 0, ring[-1]) + total)
-            m.d.sync += [later.eq(earlier) for earlier, later in zip(ring, ring[1:], strict=False)]
+            m.d.sync += [later.eq(earlier) for earlier, later in pairwise(ring)]
         m.d.comb += self.acc.eq(ring[0])
         return m

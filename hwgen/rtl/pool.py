@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -14,7 +16,7 @@ from ..plan.folding import Folding, geometry_of
 from .direct import Direct
 from .requant import Channel, Requantizer
 from .results import Results
-from .stream import join, pixel_stream, shape_of
+from .stream import join, pipeline_signal, pixel_stream, shape_of
 from .window import Window
 
 __all__ = ["PoolEngine"]
@@ -61,17 +63,21 @@ class PoolEngine(wiring.Component):
 
         total = source if maximum else window_sum(layer, source)
         m.submodules.results = results = Results(
-            total, lanes, lanes, self._requantizer(total), period=1 if geometry.direct else geometry.reduction(lanes),
+            total,
+            lanes,
+            lanes,
+            self._requantizer(total),
+            period=1 if geometry.direct else geometry.reduction(lanes),
             latency=4,
         )
         push = Signal()
         m.d.comb += [feeder.room.eq(results.room), results.claim.eq(feeder.claim), results.push.eq(push)]
         m.d.sync += push.eq(beat.valid & beat.last)
         for lane in range(lanes):
-            accs = [Signal(shape_of(total), name=f"acc{lane}_{index}") for index in range(ring)]
+            accs = [pipeline_signal(shape_of(total), name=f"acc{lane}_{index}") for index in range(ring)]
             with m.If(beat.valid):
                 m.d.sync += accs[0].eq(self._combine(maximum, beat.first, accs[-1], beat.data[lane]))
-                m.d.sync += [later.eq(earlier) for earlier, later in zip(accs, accs[1:], strict=False)]
+                m.d.sync += [later.eq(earlier) for earlier, later in pairwise(accs)]
             m.d.comb += results.accs[lane].eq(accs[0])
         wiring.connect(m, results.o, wiring.flipped(self.o))
         return m

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..bounds import hull
 from ..codes import signed_terms
 from ..interval import Interval
-from .stream import lanes_of, shape_of
+from .stream import lanes_of, pipeline_signal, shape_of
 
 __all__ = ["Channel", "Requantizer"]
 
@@ -143,37 +143,39 @@ class Requantizer(wiring.Component):
         constants = self._constants(m, lane, fields, rows, index, words)
 
         # Stage 1 waits for the constants; stage 2 makes the two-term product.
-        acc = Signal.like(self.acc[lane], name=f"acc_{lane}")
+        acc = pipeline_signal(self.acc[lane].shape(), name=f"acc_{lane}")
         m.d.sync += acc.eq(self.acc[lane])
         products = [interval * f.mantissa for interval, f in zip(accs, factors, strict=True)]
-        product = Signal(shape_of(hull(products)), name=f"product_{lane}")
+        product = pipeline_signal(shape_of(hull(products)), name=f"product_{lane}")
         with m.Switch(constants.pair if len(pairs) > 1 else Const(0)):
             for number, (high, sign, low) in enumerate(pairs):
                 with m.Case(number):
                     large = acc.shift_left(high)
                     small = acc.shift_left(low) if sign else Const(0)
                     m.d.sync += product.eq(large - small if sign < 0 else large + small)
-        later = Signal.like(constants, name=f"constants_{lane}_2")
+        later = pipeline_signal(fields, name=f"constants_{lane}_2")
         m.d.sync += later.eq(constants)
 
         # Stage 3: one octave per step.
         shifted_values = [p * (1 << f.shift) for p, f in zip(products, factors, strict=True)]
-        shifted = Signal(shape_of(hull(shifted_values)), name=f"shifted_{lane}")
+        shifted = pipeline_signal(shape_of(hull(shifted_values)), name=f"shifted_{lane}")
         with m.Switch(later.shift):
             for shift in shifts:
                 with m.Case(shift - low_shift):
                     m.d.sync += shifted.eq(product.shift_left(shift))
-        add = Signal.like(later.add, name=f"add_{lane}")
+        add = pipeline_signal(later.add.shape(), name=f"add_{lane}")
         m.d.sync += add.eq(later.add)
 
         # Stage 4: bias and rounding half. Stage 5: drop the fraction, clip.
         sums = [value + offset for value, offset in zip(shifted_values, adds, strict=True)]
-        total = Signal(shape_of(hull(sums)), name=f"total_{lane}")
+        total = pipeline_signal(shape_of(hull(sums)), name=f"total_{lane}")
         m.d.sync += total.eq(shifted + add)
         lo, hi = self._clip
         floor = Signal(shape_of(hull(sums) >> self._shift), name=f"floor_{lane}")
         m.d.comb += floor.eq(total >> self._shift)
-        m.d.sync += self.o[lane].eq(Mux(floor < lo, lo, Mux(floor > hi, hi, floor)))
+        clipped = pipeline_signal(self.o[lane].shape(), name=f"clipped_{lane}")
+        m.d.comb += self.o[lane].eq(clipped)
+        m.d.sync += clipped.eq(Mux(floor < lo, lo, Mux(floor > hi, hi, floor)))
 
     @staticmethod
     def _constants(m, lane, fields, rows, index, words):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..interval import Interval
 from .queue import Queue, queue_depth
 from .requant import Requantizer
-from .stream import lanes_of, pixel_stream
+from .stream import lanes_of, pipeline_signal, pixel_stream
 
 __all__ = ["Results"]
 
@@ -94,7 +94,7 @@ class Results(wiring.Component):
     def _serialise(self, m):
         """A shift register that is loaded in parallel and emptied ``lanes`` at a time."""
         width = self._lanes * self._acc.bits
-        held = Signal(self._rows * self._acc.bits)
+        held = pipeline_signal(self._rows * self._acc.bits, name="held")
         left = Signal(range(self._words + 1))
         with m.If(self.push):
             m.d.sync += [held.eq(Value.cast(self.accs)), left.eq(self._words)]

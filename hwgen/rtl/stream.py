@@ -8,12 +8,20 @@ from amaranth.lib.wiring import Out
 
 from ..interval import Interval
 
-__all__ = ["beat_signature", "join", "lanes_of", "pixel_stream", "shape_of"]
+__all__ = ["beat_signature", "join", "lanes_of", "pipeline_signal", "pixel_stream", "shape_of"]
 
 
 def shape_of(interval: Interval) -> Shape:
     """The narrowest Amaranth shape that holds every value of ``interval``."""
     return Shape(interval.bits, signed=interval.signed)
+
+
+def pipeline_signal(shape, *, name: str) -> Signal:
+    """A data register of a pipeline: no reset, because the valid bit beside it says whether it means anything.
+
+    A reset on every data bit would be a net as large as the design and keep registers from sharing slices.
+    """
+    return Signal(shape, name=name, reset_less=True)
 
 
 def lanes_of(interval: Interval, lanes: int) -> data.ArrayLayout:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from amaranth.hdl import *
 
 from ..interval import Interval
-from .stream import shape_of
+from .stream import pipeline_signal, shape_of
 
 __all__ = ["adder_tree", "tree_latency"]
 
@@ -30,7 +30,7 @@ def adder_tree(m: Module, terms: Sequence, interval: Interval):
         for index in range(0, len(level), 2):
             pair = level[index : index + 2]
             leaves = sum(count for _, count in pair)
-            node = Signal(shape_of(interval * leaves), name=f"tree{depth}_{index // 2}")
+            node = pipeline_signal(shape_of(interval * leaves), name=f"tree{depth}_{index // 2}")
             m.d.sync += node.eq(pair[0][0] + pair[1][0] if len(pair) == 2 else pair[0][0])
             nodes.append((node, leaves))
         level = nodes

@@ -109,14 +109,13 @@ class Transmitter(wiring.Component):
         bits = Signal(range(11))  # still to send, the one on the line included
         rest = Signal(9)
         m.d.comb += self.i.ready.eq(bits == 0)
-        with m.If(bits == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [
-                    self.tx.eq(0),
-                    rest.eq(Cat(self.i.payload, C(1, 1))),
-                    bits.eq(10),
-                    timer.eq(self._divisor - 1),
-                ]
+        with m.If(bits == 0), m.If(self.i.valid):
+            m.d.sync += [
+                self.tx.eq(0),
+                rest.eq(Cat(self.i.payload, C(1, 1))),
+                bits.eq(10),
+                timer.eq(self._divisor - 1),
+            ]
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)
         with m.Else():

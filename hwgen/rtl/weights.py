@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..network import Conv
 from ..geometry import Geometry
+from ..network import Conv
 
 __all__ = ["rom_words"]
 

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
-from .stream import join, pixel_stream
+from .stream import join, pipeline_signal, pixel_stream
 
 __all__ = ["Gearbox", "Narrow", "Widen"]
 
@@ -29,7 +29,7 @@ class Widen(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = Value.cast(self.i.payload)
-        held = Signal(len(word) * self._factor)
+        held = pipeline_signal(len(word) * self._factor, name="held")
         count = Signal(range(self._factor))
         full = Signal()
         m.d.comb += [self.o.valid.eq(full), Value.cast(self.o.payload).eq(held)]
@@ -57,7 +57,7 @@ class Narrow(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = len(Value.cast(self.o.payload))
-        held = Signal(width * self._factor)
+        held = pipeline_signal(width * self._factor, name="held")
         count = Signal(range(self._factor))
         busy, final = Signal(), Signal()
         m.d.comb += [self.o.valid.eq(busy), Value.cast(self.o.payload).eq(held[:width])]

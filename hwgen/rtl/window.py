@@ -10,10 +10,10 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..interval import Interval
 from ..geometry import Geometry
+from ..interval import Interval
 from .odometer import Odometer
-from .stream import beat_signature, pixel_stream
+from .stream import beat_signature, pipeline_signal, pixel_stream
 
 __all__ = ["Window", "buffer_words"]
 
@@ -33,6 +33,15 @@ def _span(geometry: Geometry, words: int) -> int:
     return ((geometry.kernel[0] - 1) * geometry.shape[1] + geometry.kernel[1]) * words
 
 
+def _overhang(geometry: Geometry, words: int) -> int:
+    """Words by which a window may begin behind what a later one still needs: only with padding wider than the kernel."""
+    width = geometry.shape[1]
+    _, _, bottom, right = geometry.pads
+    beyond_row = right - geometry.kernel[1]
+    beyond_frame = (bottom - geometry.kernel[0] + 1) * width + beyond_row
+    return max(0, beyond_row, beyond_frame) * words
+
+
 def buffer_words(geometry: Geometry, simd: int) -> int:
     """Words of line buffer, a power of two: the window's span and one row.
 
@@ -40,7 +49,7 @@ def buffer_words(geometry: Geometry, simd: int) -> int:
     while the bottom padding is processed the next frame's first rows come in.
     """
     words = geometry.words_per_pixel(simd)
-    needed = _span(geometry, words) + geometry.shape[1] * words + 1
+    needed = _span(geometry, words) + _overhang(geometry, words) + geometry.shape[1] * words + 1
     return 1 << (needed - 1).bit_length()
 
 
@@ -141,21 +150,22 @@ class Window(wiring.Component):
         step = Signal()
         m.d.comb += odometer.step.eq(step)
 
-        def advance(register, all_moves: list[int], from_loop: int):
-            """Add the move of the outermost loop that advances to ``register``."""
-            move = Signal(signed(len(register) + 1))
+        def moved(register, all_moves: list[int], from_loop: int):
+            """``register`` plus the move of the outermost loop that advances; does not depend on ``step``."""
+            move = Signal(signed(len(register) + 1), name=f"{register.name}_move")
             m.d.comb += move.eq(all_moves[0])
             for offset, value in enumerate(all_moves[1:]):
                 with m.If(carry[from_loop + offset]):
                     m.d.comb += move.eq(value)
-            m.d.sync += register.eq(register + move)
+            return register + move
 
-        # Writing: the circular buffer may not overtake ``base``, the first word of the present window.
+        # Writing: the circular buffer may not overtake ``base``, the first word of the present window, nor what lies
+        # before it and is still needed.
         written = Signal(bits)
         base = Signal(bits, init=start % (1 << bits))
         free = Signal()
         used = (written - base)[:bits].as_signed()
-        m.d.sync += free.eq(used < depth - 1)  # one early, because it is a cycle late
+        m.d.sync += free.eq(used < depth - 1 - _overhang(geometry, self._words))  # one early, as it is a cycle late
         m.d.comb += self.i.ready.eq(free)
         m.submodules.memory = memory = Memory(shape=self.i.payload.shape(), depth=depth, init=[])
         write = memory.write_port()
@@ -166,16 +176,16 @@ class Window(wiring.Component):
         # Reading.
         address = Signal(bits, init=start % (1 << bits))
         arrived = (written - address)[:bits].as_signed() > 0
-        outside = self._outside(m, step, loops, moves, advance) if any(geometry.pads) else Const(0)
+        outside = self._outside(m, step, moves, moved) if any(geometry.pads) else Const(0)
         ends = carry[reduction - 1]
         m.d.comb += step.eq((arrived | outside) & (self.room | ~ends))
         m.d.comb += self.claim.eq(step & ends)
         begins = Signal(init=1)
+        next_address, next_base = moved(address, word_moves, 0), moved(base, base_moves, window)
         with m.If(step):
-            advance(address, word_moves, 0)
-            m.d.sync += begins.eq(ends)
+            m.d.sync += [address.eq(next_address), begins.eq(ends)]
         with m.If(step & carry[window - 1]):
-            advance(base, base_moves, window)
+            m.d.sync += base.eq(next_base)
 
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
@@ -185,18 +195,20 @@ class Window(wiring.Component):
         m.d.sync += pad_index.eq(odometer.index[2 if geometry.channelwise else 0])
         m.d.sync += [self.o.valid.eq(valid), self.o.first.eq(first), self.o.last.eq(last)]
         for lane in range(self._simd):
-            m.d.sync += self.o.data[lane].eq(Mux(padded, self._pad_value(lane, pad_index), read.data[lane]))
+            word = pipeline_signal(self.o.data[lane].shape(), name=f"word{lane}")
+            m.d.sync += word.eq(Mux(padded, self._pad_value(lane, pad_index), read.data[lane]))
+            m.d.comb += self.o.data[lane].eq(word)
         return m
 
-    def _outside(self, m, step, loops, moves, advance):
+    def _outside(self, m, step, moves, moved):
         """Whether the present tap lies outside the map."""
         height, width, _ = self._geometry.shape
         top, left, bottom, right = self._geometry.pads
         row = Signal(range(-top, height + bottom + 1), init=-top)
         column = Signal(range(-left, width + right + 1), init=-left)
+        next_row, next_column = moved(row, moves("row", 0, 0), 0), moved(column, moves("column", 0, 0), 0)
         with m.If(step):
-            advance(row, moves("row", 0, 0), 0)
-            advance(column, moves("column", 0, 0), 0)
+            m.d.sync += [row.eq(next_row), column.eq(next_column)]
         return (row < 0) | (row >= height) | (column < 0) | (column >= width)
 
     def _pad_value(self, lane: int, index):

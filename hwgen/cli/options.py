@@ -1,0 +1,87 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwgen.errors import HwgenError
+
+__all__ = [
+    "ActBits",
+    "Board",
+    "Calibration",
+    "ChannelMean",
+    "ChannelScale",
+    "ChannelStd",
+    "ClockMhz",
+    "Code",
+    "Data",
+    "Folder",
+    "Frames",
+    "Json",
+    "MaxLuts",
+    "Model",
+    "NetworkFile",
+    "OutputFolder",
+    "Simulator",
+    "Stalls",
+    "TargetFps",
+    "channel_values",
+]
+
+
+def channel_values(text: str) -> tuple[float, ...]:
+    """One number, or one per channel separated by commas; each may be a fraction: ``"1/255"``, ``"0.49,0.48,0.45"``."""
+    try:
+        values = tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        values = ()
+    if not values or not all(isfinite(value) for value in values):
+        raise HwgenError(f"{text!r} is not a number, a fraction or a comma-separated list of them, such as 1/255")
+    return values
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX file.")]
+NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="The quantized network, from `hwgen quantize`.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder from `hwgen generate` or `hwgen build`.")]
+Calibration = Annotated[
+    Path,
+    typer.Option("--calib", metavar="X.npz", help="Typical inputs: an array `x`, (N, ...), as the board gets them."),
+]
+Data = Annotated[
+    Path, typer.Option("--data", metavar="X.npz", help="Inputs `x`, (N, ...), and labels `y` if there are.")
+]
+OutputFolder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")]
+Board = Annotated[str, typer.Option("--board", metavar="BOARD", help="The board to generate for.")]
+TargetFps = Annotated[
+    float | None, typer.Option("--target-fps", metavar="N", help="Frames per second to reach with the fewest LUTs.")
+]
+MaxLuts = Annotated[
+    int | None, typer.Option("--max-luts", metavar="N", help="LUTs to stay below, as fast as they allow.")
+]
+ClockMhz = Annotated[
+    float | None, typer.Option("--clock-mhz", metavar="F", help="Clock frequency to plan for [default: the board's].")
+]
+Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="Simulate only the first N inputs.")]
+Stalls = Annotated[
+    int | None, typer.Option("--stalls", metavar="SEED", help="Stall input and output at random, from this seed.")
+]
+Simulator = Annotated[
+    str | None, typer.Option("--simulator", metavar="NAME", help="verilator or icarus [default: what is installed].")
+]
+Code = Annotated[
+    str, typer.Option("--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ... or integer levels.")
+]
+ActBits = Annotated[int, typer.Option("--act-bits", metavar="B", help="Bits of an activation, 2..8.")]
+ChannelScale = Annotated[
+    str,
+    typer.Option("--scale", metavar="S", help="Model input is (x * scale - mean) / std: one value or one per channel."),
+]
+ChannelMean = Annotated[str, typer.Option("--mean", metavar="M", help="See --scale.")]
+ChannelStd = Annotated[str, typer.Option("--std", metavar="D", help="See --scale.")]

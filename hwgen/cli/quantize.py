@@ -1,0 +1,69 @@
+"""``hwgen quantize``: weights become codes, activations become integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from hwgen import api
+
+from .options import ActBits, Calibration, ChannelMean, ChannelScale, ChannelStd, Code, Json, Model, channel_values
+from .output import execute, number, rows, short, table
+
+__all__ = ["quantize"]
+
+
+def quantize(
+    model: Model,
+    calib: Calibration,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="NET", help="The network file to write, an .npz.")],
+    code: Code = "e2m1",
+    act_bits: ActBits = 8,
+    scale: ChannelScale = "1",
+    mean: ChannelMean = "0",
+    std: ChannelStd = "1",
+    as_json: Json = False,
+) -> None:
+    """Quantize MODEL, calibrated on typical inputs, and write the integer network."""
+    normalization = {"scale": channel_values(scale), "mean": channel_values(mean), "std": channel_values(std)}
+    execute(
+        lambda progress: api.quantize(
+            model, calib, output, code=code, act_bits=act_bits, **normalization, progress=progress
+        ),
+        _show,
+        as_json,
+    )
+
+
+def _show(console: Console, result: Mapping[str, Any]) -> None:
+    table(
+        console,
+        ("layer", "kind", "output shape", ">MACs", ">weights", ">weight bits", ">activation bits"),
+        (
+            (
+                short(layer["name"]),
+                layer["kind"],
+                "x".join(map(str, layer["shape"])),
+                number(layer["macs"]),
+                number(layer["weights"]),
+                number(layer["weight_bits"]),
+                number(layer["activation_bits"]),
+            )
+            for layer in result["layers"]
+        ),
+    )
+    for note in result["notes"]:
+        console.print(f"note: {note}")
+    rows(
+        console,
+        (
+            ("calibrated on", f"{number(result['samples'])} inputs"),
+            ("network", result["network"]),
+            ("identity", result["identity"]),
+            ("seconds", number(result["seconds"], 1)),
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Everything that a core needs, in one folder: Verilog, board top, constraints, manifest, bench."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import __version__, store
+from ..boards import Board
+from ..boards.prepare import prepare
+from ..files import MANIFEST, write_json
+from ..network import Network
+from ..plan import Plan
+from ..reference import run
+from ..rtl.instance import CoreInstance
+from ..rtl.top import Core
+from .verilog import to_verilog
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CORE", "NETWORK", "beats_of", "generate", "write_bench"]
+
+CORE = "hwgen_core"
+"""The Verilog module of the core."""
+
+NETWORK = "network.npz"
+
+BENCH_FRAMES = 4
+"""Frames of random pixels that the bench in the folder is run with."""
+
+
+def beats_of(x: NDArray[np.int64], lanes: int) -> NDArray[np.uint8]:
+    """Frames (N, H, W, C) as the bytes of ``s_axis_tdata``, (N, beats, lanes): a byte per lane, two's complement."""
+    return (x.reshape(len(x), -1, lanes) & 0xFF).astype(np.uint8)
+
+
+def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) -> dict[str, Any]:
+    """Write the core of ``network`` for ``board`` into ``folder`` (which exists and is empty); returns the manifest.
+
+    ``core.v``: the core alone, what is simulated, to be dropped into any design; ``top.v``: the board's top around it;
+    the pin constraints; ``network.npz``; ``bench/``: a cocotb bench that runs without hwgen; ``manifest.json``.
+    """
+    folder = Path(folder)
+    identity = store.identity(network)
+    core = Core(network, plan.foldings, identity=int(identity[:16], 16))
+    to_verilog(core, folder / "core.v", name=CORE)
+    # The board's top instantiates that same file, so that what is synthesized is what was simulated.
+    top = prepare(board, CoreInstance(core, CORE), folder)
+    store.save(network, folder / NETWORK)
+    manifest = {
+        "hwgen": __version__,
+        "network": network.name,
+        "identity": identity,
+        **top,
+        "sources": ["core.v", *top["sources"]],
+        "core": CORE,
+        "device": f"{board.family} {board.device} {board.package}".strip(),
+        "input": {"shape": network.input.shape, "lanes": core.lanes, "beats": core.input_beats},
+        "output": {"shape": network.output.shape, "words": core.output_words, "scale": network.output.scale},
+        "macs": network.macs,
+        "cycles_per_frame": plan.cycles_per_frame,
+        "plan": plan.as_dict(),
+    }
+    write_bench(network, core, plan, folder / "bench")
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def write_bench(network: Network, core: Core, plan: Plan, folder: Path) -> None:
+    """Write the bench: its two programs, the description of the core, and frames of random pixels."""
+    folder.mkdir()
+    for program in ("bench.py", "run_bench.py"):  # copied, not imported: they need cocotb, generating does not
+        (folder / program).write_bytes((resources.files("hwgen.sim") / program).read_bytes())
+    taps = [
+        {
+            "layer": layer.name,
+            "engine": engine,
+            "lanes": folding.lanes,
+            "bits": layer.output.interval.bits,
+            "signed": layer.output.interval.signed,
+        }
+        for layer, engine, folding in zip(network.layers, core.engines, plan.foldings, strict=True)
+    ]
+    description = {"core": CORE, "sources": ["../core.v"], "output": network.layers[-1].name, "taps": taps}
+    (folder / "bench.json").write_text(json.dumps(description, indent=2) + "\n")
+    interval = network.input.interval
+    shape = (BENCH_FRAMES, *network.input.shape)
+    x = np.random.default_rng(0).integers(interval.lo, interval.hi, shape, endpoint=True)
+    write_vectors(network, core.lanes, x, folder / "vectors.npz", layers=True)
+
+
+def write_vectors(network: Network, lanes: int, x: NDArray[np.int64], path: Path, *, layers: bool = False) -> None:
+    """The bench's vectors for input integers ``x`` (N, H, W, C); ``layers`` adds every layer's tensor."""
+    tensors = run(network, x, every=True)
+    vectors: dict[str, Any] = {"frames": beats_of(x, lanes), "expected": tensors[network.output.name]}
+    if layers:
+        vectors |= {f"layer{index}": tensors[layer.output.name] for index, layer in enumerate(network.layers)}
+    np.savez(path, **vectors)

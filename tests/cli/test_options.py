@@ -1,0 +1,84 @@
+"""Text to values, and that every option reaches the function behind the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hwgen import api
+from hwgen.cli.options import channel_values
+from hwgen.errors import HwgenError
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1", (1.0,)),
+        ("1/255", (1 / 255,)),
+        ("-0.5", (-0.5,)),
+        ("2e-3", (0.002,)),
+        ("0.485, 0.456,0.406", (0.485, 0.456, 0.406)),
+        ("1/2,-1/4", (0.5, -0.25)),
+    ],
+)
+def test_channel_values(text, values):
+    assert channel_values(text) == values
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "1/0", "nan", "inf", "1;2", "1e999/1", "1 2"])
+def test_channel_values_refuse(text):
+    with pytest.raises(HwgenError, match="is not a number, a fraction"):
+        channel_values(text)
+
+
+NORMALIZATION = {"scale": (1 / 255,), "mean": (-0.5, 0.5), "std": (2.0,)}
+NORMALIZE = ("--scale", "1/255", "--mean", "-0.5,0.5", "--std", "2")
+PLAN = {"target_fps": 30.5, "max_luts": 4000, "clock_mhz": 48.0}
+PLANNING = ("--target-fps", 30.5, "--max-luts", 4000, "--clock-mhz", 48)
+RUN = {"frames": 3, "simulator": "icarus", "stalls": 7}
+RUNNING = ("--frames", 3, "--simulator", "icarus", "--stalls", 7)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "positional", "named"),
+    [
+        ("check", ("check", "m.onnx", *NORMALIZE), ("m.onnx",), NORMALIZATION),
+        (
+            "quantize",
+            ("quantize", "m.onnx", "--calib", "c.npz", "-o", "n.npz", "--code", "pot3", "--act-bits", 5, *NORMALIZE),
+            ("m.onnx", "c.npz", "n.npz"),
+            {"code": "pot3", "act_bits": 5, **NORMALIZATION},
+        ),
+        ("evaluate", ("eval", "n.npz", "--data", "d.npz"), ("n.npz", "d.npz"), {}),
+        (
+            "generate",
+            ("generate", "n.npz", "--board", "b", "-o", "out", *PLANNING),
+            ("n.npz", "out"),
+            {"board": "b", **PLAN},
+        ),
+        ("simulate", ("simulate", "out", "--data", "d.npz", *RUNNING), ("out", "d.npz"), RUN),
+        ("synth", ("synth", "out"), ("out",), {}),
+        (
+            "build",
+            (
+                *("build", "m.onnx", "--calib", "c.npz", "--board", "b", "-o", "out", "--data", "d.npz"),
+                *("--code", "e2m1", "--act-bits", 4, *NORMALIZE, *PLANNING, *RUNNING),
+            ),
+            ("m.onnx", "c.npz", "out"),
+            {"board": "b", "data": Path("d.npz"), "code": "e2m1", "act_bits": 4, **NORMALIZATION, **PLAN, **RUN},
+        ),
+        ("demo", ("demo", "-o", "out"), ("out",), {}),
+    ],
+)
+def test_every_option_arrives(hwgen, monkeypatch, function, arguments, positional, named):
+    seen = {}
+
+    def record(*args, progress, **kwargs):
+        seen.update(args=tuple(map(str, args)), kwargs=kwargs)
+        return {"supported": True, "mismatches": 0, "simulate": {"mismatches": 0}}
+
+    monkeypatch.setattr(api, function, record)
+    code, out, err = hwgen(*arguments, "--json")
+    assert (code, err) == (0, "")
+    assert seen == {"args": positional, "kwargs": named}
+    assert json.loads(out)["supported"] is True

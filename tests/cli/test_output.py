@@ -1,0 +1,164 @@
+"""What a command prints, and where."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hwgen import api
+from hwgen.cli.output import number, percent, short
+
+EVALUATION = {
+    "network": "n.npz",
+    "samples": 1200,
+    "float_accuracy": 0.9833,
+    "accuracy": None,
+    "layers": [{"name": "conv[1]", "sqnr_db": 21.25}, {"name": "dense", "sqnr_db": None}],
+}
+SIMULATION = {"frames": 3, "mismatches": 0, "cycles_per_frame": 1234, "latency_cycles": 99, "first_difference": None}
+SYNTHESIS = {
+    "device": "up5k-sg48",
+    "lut": 4321,
+    "ff": 2000,
+    "bram": 12,
+    "dsp": 0,
+    "fmax_mhz": 31.26,
+    "cycles_per_frame": 1234,
+    "inferences_per_second": 25332.2,
+    "gops": 1.2,
+    "gops_per_klut": 0.277,
+    "bitstream": "out/top.bin",
+}
+PLAN = {
+    "layers": [{"name": "conv1", "kind": "conv", "pe": 4, "simd": 1, "cycles": 900, "lut": 800, "bram": 2}],
+    "cycles_per_frame": 900,
+    "lut": 800,
+    "bram": 2,
+}
+CHECKED = {
+    "supported": True,
+    "reason": None,
+    "macs": 4608,
+    "parameters": 72,
+    "layers": [
+        {
+            "name": "/conv1/Conv",
+            "operator": "Conv",
+            "shape": [8, 8, 8],
+            "macs": 4608,
+            "parameters": 72,
+            "supported": True,
+            "reason": None,
+        }
+    ],
+    "boards": [
+        {"board": "icebreaker", "fits": True, "reason": None, "lut": 800, "bram": 2, "frames_per_second": 26666.7},
+        {"board": "tiny", "fits": False, "reason": "needs 2 block RAMs of 1", "lut": None, "bram": None}
+        | {"frames_per_second": None},
+    ],
+    "notes": ["the final Softmax was dropped"],
+}
+QUANTIZED = {
+    "network": "n.npz",
+    "identity": "c0ffee",
+    "samples": 256,
+    "layers": [
+        {
+            "name": "conv1",
+            "kind": "conv",
+            "shape": [8, 8, 8],
+            "macs": 4608,
+            "weights": 72,
+            "weight_bits": 4,
+            "activation_bits": 8,
+        }
+    ],
+    "notes": [],
+    "seconds": 0.5,
+}
+BUILT = {
+    "board": "icebreaker",
+    "eval": EVALUATION,
+    "simulate": SIMULATION,
+    "synth": SYNTHESIS,
+    "seconds": {"quantize": 1.25, "synth": 30.0},
+}
+CASES = {
+    "check": (("check", "m"), CHECKED, ("icebreaker", "26,667", "needs 2 block RAMs of 1", "note: the final Softmax")),
+    "quantize": (("quantize", "m", "--calib", "c", "-o", "n"), QUANTIZED, ("8x8x8", "c0ffee", "256 inputs")),
+    "evaluate": (("eval", "n", "--data", "d"), EVALUATION, ("conv[1]", "21.2", "98.33 %", "–", "1,200")),
+    "generate": (
+        ("generate", "n", "--board", "b", "-o", "o"),
+        {"board": "icebreaker", "folder": "o", "plan": PLAN},
+        ("icebreaker", "900"),
+    ),
+    "simulate": (("simulate", "o", "--data", "d"), SIMULATION, ("frames simulated", "1,234", "99")),
+    "synth": (("synth", "o"), SYNTHESIS, ("up5k-sg48", "4,321", "31.3 MHz", "25,332", "out/top.bin")),
+    "build": (
+        ("build", "m", "--calib", "c", "--board", "b", "-o", "o"),
+        BUILT,
+        ("icebreaker (up5k-sg48)", "98.33 %", "quantize 1.2, synth 30.0"),
+    ),
+    "demo": (("demo",), BUILT, ("icebreaker (up5k-sg48)", "out/top.bin")),
+}
+
+
+@pytest.mark.parametrize("function", CASES)
+def test_table(hwgen, monkeypatch, function):
+    arguments, result, expected = CASES[function]
+    monkeypatch.setattr(api, function, lambda *args, **kwargs: result)
+    code, out, err = hwgen(*arguments)
+    assert (code, err) == (0, "")
+    for text in expected:
+        assert text in out
+
+
+@pytest.mark.parametrize("function", CASES)
+def test_json_is_alone_on_standard_output(hwgen, monkeypatch, function):
+    """Even when libraries and child processes write to standard output."""
+    arguments, result, _ = CASES[function]
+
+    def noisy(*args, progress, **kwargs):
+        progress("one line")
+        print("a library prints")
+        os.write(1, b"a simulator prints\n")
+        subprocess.run([sys.executable, "-c", "print('a child prints')"], check=True)
+        return result
+
+    monkeypatch.setattr(api, function, noisy)
+    code, out, err = hwgen(*arguments, "--json")
+    assert code == 0
+    assert json.loads(out) == result
+    assert [line in err for line in ("a library prints", "a simulator prints", "a child prints")] == [True] * 3
+
+
+def test_mismatches_exit_with_1(hwgen, monkeypatch):
+    difference = {"layer": "conv[2]", "frame": 1, "channel": 3, "expected": 8, "actual": 7}
+    result = SIMULATION | {"mismatches": 2, "first_difference": difference}
+    monkeypatch.setattr(api, "simulate", lambda *args, **kwargs: result)
+    code, out, err = hwgen("simulate", "o", "--data", "d")
+    assert (code, err) == (1, "")
+    assert "first difference: layer conv[2], frame 1, channel 3, expected 8, actual 7" in out
+    for command, arguments in (("build", CASES["build"][0]), ("demo", ("demo",))):
+        monkeypatch.setattr(api, command, lambda *args, **kwargs: BUILT | {"simulate": result})
+        assert hwgen(*arguments).code == 1
+
+
+def test_unsupported_model_is_an_answer_and_an_error(hwgen, monkeypatch):
+    result = CHECKED | {"supported": False, "reason": "node 'x' (Loop) is not supported", "boards": []}
+    monkeypatch.setattr(api, "check", lambda *args, **kwargs: result)
+    code, out, err = hwgen("check", "m", "--json")
+    assert (code, err) == (2, "error: node 'x' (Loop) is not supported\n")
+    assert json.loads(out) == result
+
+
+def test_short():
+    assert short("a" * 40) == "a" * 40
+    assert short("a" * 30 + "b" * 30) == "…" + "a" * 9 + "b" * 30
+
+
+def test_numbers():
+    assert (number(None), number(0), number(1234567), number(2.345, 2)) == ("–", "0", "1,234,567", "2.35")
+    assert (percent(None), percent(0.98765), percent(1)) == ("–", "98.77 %", "100.00 %")

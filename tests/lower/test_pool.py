@@ -1,0 +1,90 @@
+"""Pooling equals ONNX Runtime; where ONNX and one fixed divisor differ it is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from hwgen.errors import HwgenError
+from hwgen.floatnet import PoolKind
+from hwgen.importers import load_model
+from hwgen.lower import lower
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    operator=st.sampled_from(["MaxPool", "AveragePool"]),
+    size=st.tuples(st.integers(4, 9), st.integers(4, 9)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pads=st.tuples(*[st.integers(0, 3)] * 4),
+)
+def test_any_window(onnx_model, same_as_onnxruntime, operator, size, kernel, stride, pads):
+    assume(max(pads[0], pads[2]) < kernel[0] and max(pads[1], pads[3]) < kernel[1])
+    extra = {"count_include_pad": 1} if operator == "AveragePool" else {}
+    node = helper.make_node(operator, ["x"], ["y"], kernel_shape=kernel, strides=stride, pads=pads, **extra)
+    (layer,) = same_as_onnxruntime(onnx_model([node], ("N", 3, *size))).layers
+    assert layer.kind is (PoolKind.MAX if operator == "MaxPool" else PoolKind.AVERAGE)
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 18, 21, 22])
+def test_every_operator_set(onnx_model, same_as_onnxruntime, operator, opset):
+    node = helper.make_node(operator, ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2])
+    same_as_onnxruntime(onnx_model([node], (1, 2, 6, 4), opset=opset))
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+def test_auto_pad(onnx_model, same_as_onnxruntime, mode):
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 2], strides=[2, 1], auto_pad=mode)
+    (layer,) = same_as_onnxruntime(onnx_model([node], (1, 2, 6, 5))).layers
+    assert layer.pads == ((0, 0, 1, 1) if mode == "SAME_UPPER" else (1, 1, 0, 0))
+
+
+@pytest.mark.parametrize("operator", ["GlobalMaxPool", "GlobalAveragePool"])
+def test_global_pools(onnx_model, same_as_onnxruntime, operator):
+    (layer,) = same_as_onnxruntime(onnx_model([helper.make_node(operator, ["x"], ["y"])], ("N", 3, 4, 6))).layers
+    assert layer.kernel == (4, 6)
+
+
+def test_ceil_mode_that_changes_nothing(onnx_model, same_as_onnxruntime):
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    same_as_onnxruntime(onnx_model([node], (1, 2, 7, 5)))
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "reason"),
+    [
+        ("MaxPool", {"strides": [2, 2], "ceil_mode": 1}, "ceil_mode=1 is not supported, only ceil_mode=0"),
+        ("MaxPool", {"dilations": [2, 2]}, "dilations=[2, 2] is not supported, only dilations=[1, 1]"),
+        (
+            "AveragePool",
+            {"pads": [1, 1, 1, 1]},
+            "count_include_pad=0 is not supported, only count_include_pad=1",
+        ),
+        ("AveragePool", {"auto_pad": "SAME_UPPER"}, "count_include_pad=0 is not supported, only count_include_pad=1"),
+        ("MaxPool", {"pads": [3, 0, 0, 0]}, "pads (3, 0, 0, 0) must be smaller than the kernel (3, 3)"),
+    ],
+)
+def test_refused_attributes(onnx_model, operator, attributes, reason):
+    node = helper.make_node(operator, ["x"], ["y"], name="p", kernel_shape=[3, 3], **attributes)
+    with pytest.raises(HwgenError) as error:
+        lower(load_model(onnx_model([node], (1, 2, 6, 6))))
+    assert str(error.value).startswith(f"node 'p' ({operator}): {reason}")
+
+
+def test_the_indices_of_a_maximum_are_refused(onnx_model):
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["m", "i"], kernel_shape=[2, 2]),
+        helper.make_node("Cast", ["i"], ["y"], to=1),
+    ]
+    with pytest.raises(HwgenError, match="Cast node of 'y': its input 'i' is a second output of another node"):
+        lower(load_model(onnx_model(nodes, (1, 2, 6, 6))))
+
+
+def test_the_average_is_exact(onnx_model):
+    path = onnx_model([helper.make_node("GlobalAveragePool", ["x"], ["y"])], (1, 1, 2, 2))
+    from hwgen.lower import evaluate
+
+    assert evaluate(lower(load_model(path)), np.array([1.0, 2, 3, 6]).reshape(1, 2, 2, 1)).item() == 3.0

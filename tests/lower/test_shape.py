@@ -1,0 +1,151 @@
+"""Flatten, Reshape, Transpose and their like cost nothing where the weights can follow, and are refused elsewhere."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from hwgen.errors import HwgenError
+from hwgen.importers import load_model
+from hwgen.lower import lower
+
+RNG = np.random.default_rng(5)
+KERNEL = RNG.normal(size=(3, 2, 2, 2))
+DENSE = RNG.normal(size=(3 * 3 * 4, 5))
+CONV = helper.make_node("Conv", ["x", "k"], ["c"])
+MATMUL = helper.make_node("MatMul", ["f", "w"], ["y"])
+SHAPE = ("N", 2, 4, 5)
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(7, 1), (9, 1), (11, -3), (13, -3), (21, 1)])
+def test_flatten(onnx_model, same_as_onnxruntime, opset, axis):
+    nodes = [CONV, helper.make_node("Flatten", ["c"], ["f"], axis=axis), MATMUL]
+    same_as_onnxruntime(onnx_model(nodes, SHAPE, {"k": KERNEL, "w": DENSE}, opset=opset))
+
+
+@pytest.mark.parametrize("opset", [7, 13, 14, 19, 21])
+@pytest.mark.parametrize("target", [[-1, 36], [1, -1], [0, -1]])
+def test_reshape(onnx_model, same_as_onnxruntime, opset, target):
+    nodes = [CONV, helper.make_node("Reshape", ["c", "s"], ["f"]), MATMUL]
+    same_as_onnxruntime(
+        onnx_model(nodes, SHAPE, {"k": KERNEL, "w": DENSE, "s": np.array(target, np.int64)}, opset=opset)
+    )
+
+
+def test_reshape_to_a_computed_shape(onnx_model, same_as_onnxruntime):
+    """What PyTorch writes for ``x.view(x.size(0), -1)``."""
+    nodes = [
+        CONV,
+        helper.make_node("Shape", ["c"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["n"]),
+        helper.make_node("Unsqueeze", ["n", "axes"], ["n1"]),
+        helper.make_node("Concat", ["n1", "rest"], ["t"], axis=0),
+        helper.make_node("Reshape", ["c", "t"], ["f"]),
+        MATMUL,
+    ]
+    index = {"zero": np.int64(0), "axes": np.array([0], np.int64), "rest": np.array([-1], np.int64)}
+    same_as_onnxruntime(onnx_model(nodes, SHAPE, {"k": KERNEL, "w": DENSE, **index}, output_shape=("N", 5)))
+
+
+@pytest.mark.parametrize("opset", [7, 11, 13, 21])
+def test_squeeze_and_unsqueeze(onnx_model, same_as_onnxruntime, opset):
+    axes = {"axes": [2, 3]} if opset < 13 else {}
+    extra = {} if opset < 13 else {"a": np.array([2, 3], np.int64)}
+    more = [] if opset < 13 else ["a"]
+    nodes = [
+        CONV,
+        helper.make_node("GlobalAveragePool", ["c"], ["g"]),
+        helper.make_node("Squeeze", ["g", *more], ["q"], **axes),
+        helper.make_node("Unsqueeze", ["q", *more], ["u"], **axes),
+        helper.make_node("Conv", ["u", "k2"], ["y"]),
+    ]
+    weights = {"k": KERNEL, "k2": RNG.normal(size=(4, 3, 1, 1)), **extra}
+    assert len(same_as_onnxruntime(onnx_model(nodes, SHAPE, weights, opset=opset)).layers) == 3
+
+
+def test_a_dense_layer_takes_any_order(onnx_model, same_as_onnxruntime):
+    """TensorFlow flattens channel-last; the weights follow."""
+    nodes = [
+        CONV,
+        helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node("Flatten", ["t"], ["f"]),
+        MATMUL,
+    ]
+    same_as_onnxruntime(onnx_model(nodes, SHAPE, {"k": KERNEL, "w": DENSE}))
+
+
+def test_a_transpose_that_moves_nothing(onnx_model, same_as_onnxruntime):
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "k1"], ["y"]),
+    ]
+    network = same_as_onnxruntime(onnx_model(nodes, ("N", 6, 5, 1), {"k1": KERNEL[:, :1]}))
+    assert network.input_shape == (6, 5, 1)
+
+
+def test_identity_dropout_and_cast(onnx_model, same_as_onnxruntime):
+    nodes = [
+        helper.make_node("Cast", ["x"], ["x2"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["x2"], ["x3"]),
+        helper.make_node("Dropout", ["x3"], ["x4"], ratio=0.7),
+        helper.make_node("Conv", ["x4", "k"], ["y"]),
+    ]
+    assert len(same_as_onnxruntime(onnx_model(nodes, SHAPE, {"k": KERNEL}, opset=11)).layers) == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "extra", "reason"),
+    [
+        (
+            [
+                CONV,
+                helper.make_node("Transpose", ["c"], ["t"]),
+                helper.make_node("MaxPool", ["t"], ["y"], name="n", kernel_shape=[1, 1]),
+            ],
+            {},
+            "node 'n' (MaxPool): its input has shape (4, 3, 3, 1), a batch of 4",
+        ),
+        (
+            [
+                CONV,
+                helper.make_node("Transpose", ["c"], ["t"], perm=[0, 1, 3, 2]),
+                helper.make_node("MaxPool", ["t"], ["y"], name="n", kernel_shape=[1, 1]),
+            ],
+            {},
+            "node 'n' (MaxPool): its input is a map that was reshaped or transposed",
+        ),
+        (
+            [
+                helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+                helper.make_node("GlobalMaxPool", ["t"], ["y"], name="n"),
+            ],
+            {},
+            "node 'n' (GlobalMaxPool): the model's input is channel-last or rearranged; export the model channel-first",
+        ),
+        (
+            [CONV, helper.make_node("Cast", ["c"], ["y"], name="n", to=TensorProto.INT32)],
+            {},
+            "node 'n' (Cast): to=INT32 is not supported, only casts to a float type",
+        ),
+        (
+            [CONV, helper.make_node("Dropout", ["c", "", "on"], ["y"], name="n")],
+            {"on": np.int64(1)},
+            "node 'n' (Dropout): training_mode=1 is not supported; export the model for inference",
+        ),
+        (
+            [CONV, helper.make_node("Flatten", ["c"], ["y"], name="n")],
+            {},
+            "node 'n' (Flatten): the output is a rearranged map; end the model with the map itself or a dense layer",
+        ),
+    ],
+)
+def test_refused(onnx_model, nodes, extra, reason):
+    used = {"k": KERNEL} if nodes[0] is CONV else {}
+    kind = TensorProto.INT32 if "INT32" in reason else TensorProto.FLOAT
+    if "on" in extra:
+        # The flag must be a bool, which comes from a Cast of a constant.
+        nodes = [helper.make_node("Cast", ["flag"], ["on"], to=TensorProto.BOOL), *nodes]
+        extra = {"flag": extra["on"]}
+    path = onnx_model(nodes, (1, 2, 4, 5), {**used, **extra}, output_type=kind)
+    with pytest.raises(HwgenError) as error:
+        lower(load_model(path))
+    assert str(error.value).startswith(reason)

@@ -1,0 +1,99 @@
+"""The line buffer against NumPy's windows: every word of every window, with its flags, in order."""
+
+import numpy as np
+import pytest
+
+from hwgen.geometry import Geometry
+from hwgen.interval import Interval
+from hwgen.reference.window import padded
+from hwgen.rtl.window import Window, buffer_words
+
+from .drive import beats, words_of
+
+BYTE = Interval(0, 15)
+
+
+def expected(x, geometry, simd, repeat, pad):
+    """(data, first, last) of every beat of the frames ``x`` (N, H, W, C), by slicing."""
+    maps = padded(x, geometry.pads, np.array(pad))
+    rows, columns = geometry.output
+    result = []
+    for frame in maps:
+        for row in range(rows):
+            for column in range(columns):
+                top, left = row * geometry.stride[0], column * geometry.stride[1]
+                taps = frame[top : top + geometry.kernel[0], left : left + geometry.kernel[1]]
+                if geometry.channelwise:
+                    groups = [taps[..., c : c + simd].reshape(-1, simd) for c in range(0, taps.shape[2], simd)]
+                else:
+                    groups = [taps.reshape(-1, simd)] * repeat
+                for words in groups:
+                    for number, word in enumerate(words.tolist()):
+                        result.append((word, number == 0, number == len(words) - 1))
+    return result
+
+
+CASES = {
+    "3x3": (Geometry((4, 5, 1), (3, 3), (1, 1), (0, 0, 0, 0)), 1, 1),
+    "padded": (Geometry((3, 4, 2), (3, 3), (1, 1), (1, 1, 1, 1)), 1, 1),
+    "wide padded": (Geometry((3, 3, 4), (3, 3), (1, 1), (1, 1, 1, 1)), 4, 3),
+    "lopsided pads": (Geometry((3, 4, 1), (2, 3), (1, 1), (0, 2, 1, 0)), 1, 2),
+    "full padding": (Geometry((3, 3, 1), (3, 3), (1, 1), (2, 2, 2, 2)), 1, 1),
+    "pads wider than the kernel": (Geometry((3, 3, 2), (2, 2), (1, 1), (3, 3, 3, 4)), 1, 1),
+    "pads only": (Geometry((2, 2, 1), (2, 2), (2, 2), (2, 2, 2, 2)), 1, 1),
+    "stride 2": (Geometry((5, 5, 2), (3, 3), (2, 2), (0, 0, 0, 0)), 2, 1),
+    "stride over kernel": (Geometry((5, 7, 1), (2, 2), (3, 3), (0, 0, 0, 0)), 1, 1),
+    "skips rows and columns": (Geometry((7, 6, 2), (1, 1), (3, 2), (0, 0, 0, 0)), 1, 2),
+    "last rows unused": (Geometry((6, 5, 1), (2, 2), (4, 4), (0, 0, 0, 0)), 1, 1),
+    "tall kernel": (Geometry((5, 3, 1), (4, 1), (1, 1), (0, 0, 0, 0)), 1, 1),
+    "padded dense": (Geometry((2, 2, 2), (4, 4), (1, 1), (1, 1, 1, 1)), 2, 2),
+    "one row": (Geometry((1, 7, 1), (1, 3), (1, 2), (0, 1, 0, 1)), 1, 1),
+    "max 2x2": (Geometry((4, 4, 4), (2, 2), (2, 2), (0, 0, 0, 0), channelwise=True), 2, 1),
+    "max overlapping padded": (Geometry((4, 4, 2), (3, 3), (2, 2), (1, 1, 0, 0), channelwise=True), 1, 1),
+}
+
+
+def check(geometry, simd, repeat, count=3, **stalls):
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 16, (count, *geometry.shape))
+    pad = rng.integers(0, 16, geometry.shape[2]).tolist()
+    want = expected(x, geometry, simd, repeat, pad)
+    dut = Window(BYTE, geometry, simd, repeat=repeat, pad=pad)
+    # One more frame than is read: the reader must not wait for it, nor be disturbed by it.
+    words = words_of(np.concatenate([x, x[:1]]), simd)
+    data, first, last, cycles = beats(dut, words, len(want), **stalls)
+    assert list(zip(data, first, last, strict=True)) == want
+    return cycles, len(want) // count
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.5, "seed": 1}, {"no_room": 0.7, "seed": 2}], ids=str)
+def test_windows(name, stalls):
+    geometry, simd, repeat = CASES[name]
+    check(geometry, simd, repeat, **stalls)
+
+
+@pytest.mark.parametrize("name", ["3x3", "padded", "wide padded", "lopsided pads", "stride 2", "max 2x2"])
+def test_never_idle(name):
+    """Once a frame is in, a beat leaves in every cycle, across pixels, rows and frames."""
+    geometry, simd, repeat = CASES[name]
+    cycles, per_frame = check(geometry, simd, repeat, count=4)
+    steady = cycles[per_frame:]
+    assert per_frame >= geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(simd), "output is the bottleneck"
+    assert steady[-1] - steady[0] == len(steady) - 1
+
+
+def test_buffer_holds_kernel_rows_and_one_more():
+    geometry = Geometry((28, 28, 4), (5, 5), (1, 1), (0, 0, 0, 0))
+    assert buffer_words(geometry, 4) == 256  # 4 rows, 5 pixels, one row and one word: 146
+    assert buffer_words(geometry, 2) == 512
+
+
+def test_refuses_pads_of_the_wrong_length():
+    with pytest.raises(ValueError, match="pad must be one value for each of 2 channels, not 1"):
+        Window(BYTE, Geometry((3, 3, 2), (2, 2), (1, 1), (1, 1, 1, 1)), 1, pad=[0])
+
+
+def test_refuses_simd_that_does_not_divide():
+    with pytest.raises(ValueError, match="SIMD must divide the 3 input channels, not 2"):
+        Window(BYTE, Geometry((3, 3, 3), (2, 2), (1, 1), (0, 0, 0, 0)), 2)

@@ -1,0 +1,163 @@
+"""The steps as functions, on the demo's model: what they return, what they leave on disk, how they fit together."""
+
+import hashlib
+import inspect
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hwgen import HwgenError, api, demo, store
+from hwgen.figures import sustained
+from hwgen.files import write_json
+from hwgen.floatmodel import companion
+
+FLOAT_ACCURACY = 354 / 360
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """The file, what ``quantize`` returned, and the lines of progress."""
+    path = tmp_path_factory.mktemp("network") / "net.npz"
+    lines = []
+    result = api.quantize(
+        demo.model_path(), str(demo.calibration_path()), path, scale=demo.SCALE, progress=lines.append
+    )
+    return path, result, lines
+
+
+def test_quantize(network):
+    path, result, lines = network
+    loaded = store.load(path)
+    assert result["identity"] == store.identity(loaded)
+    assert (result["samples"], result["macs"], result["parameters"]) == (256, 23680, 72 + 1152 + 640)
+    assert [row["kind"] for row in result["layers"]] == ["conv", "max pool", "conv", "max pool", "conv"]
+    assert [row["shape"] for row in result["layers"]] == [[8, 8, 8], [4, 4, 8], [4, 4, 16], [2, 2, 16], [1, 1, 10]]
+    assert [row["weight_bits"] for row in result["layers"]] == [4, 0, 4, 0, 4]
+    assert sorted(p.name for p in path.parent.iterdir() if "eval" not in p.name) == [
+        "net.float.onnx",
+        "net.npz",
+        "net.quantize.json",
+    ]
+    assert json.loads(path.with_suffix(".quantize.json").read_text()) == result
+    assert lines[-1] == "quantized, 100 %"
+
+
+def test_quantize_is_reproducible(network, tmp_path):
+    path, result, _ = network
+    again = api.quantize(demo.model_path(), demo.calibration_path(), tmp_path / "net.npz", scale=[demo.SCALE])
+    assert again["identity"] == result["identity"]
+    files = [hashlib.sha256((folder / "net.npz").read_bytes()).digest() for folder in (path.parent, tmp_path)]
+    assert files[0] == files[1]
+
+
+def test_code_and_bits_reach_the_quantizer(tmp_path):
+    result = api.quantize(
+        demo.model_path(), demo.calibration_path(), tmp_path / "n.npz", scale=demo.SCALE, code="pot3", act_bits=4
+    )
+    assert [row["weight_bits"] for row in result["layers"] if row["kind"] == "conv"] == [3, 3, 3]
+    assert result["layers"][0]["activation_bits"] == 4
+
+
+def test_evaluate(network):
+    path, quantized, _ = network
+    result = api.evaluate(path, demo.test_path())
+    assert result["samples"] == 360
+    assert result["float_accuracy"] == pytest.approx(FLOAT_ACCURACY)
+    # One percentage point, that is 3.6 images: what 4-bit weights may cost here.
+    assert result["accuracy"] >= FLOAT_ACCURACY - 0.01
+    assert [row["name"] for row in result["layers"]] == [row["name"] for row in quantized["layers"]]
+    assert all(10 < row["sqnr_db"] < 60 for row in result["layers"])
+    assert json.loads(path.with_suffix(".eval.json").read_text()) == result
+
+
+def test_evaluate_without_labels(network, tmp_path):
+    path, _, _ = network
+    np.savez(tmp_path / "x.npz", x=np.load(demo.test_path())["x"][:5])
+    result = api.evaluate(path, tmp_path / "x.npz")
+    assert (result["samples"], result["float_accuracy"], result["accuracy"]) == (5, None, None)
+
+
+def test_normalization_matters(network, tmp_path):
+    """Without the scale that it was trained with, the model is another function."""
+    api.quantize(demo.model_path(), demo.calibration_path(), tmp_path / "net.npz")
+    result = api.evaluate(tmp_path / "net.npz", demo.test_path())
+    assert result["float_accuracy"] < FLOAT_ACCURACY
+
+
+def test_progress_is_optional_everywhere():
+    for name in api.__all__:
+        if name != "Progress":
+            assert inspect.signature(getattr(api, name)).parameters["progress"].default is None
+
+
+@pytest.mark.synth
+def test_generate(network, tmp_path):
+    path, quantized, _ = network
+    result = api.generate(path, tmp_path / "out", board="icebreaker", target_fps=1000)
+    assert json.loads((tmp_path / "out" / "generate.json").read_text()) == result
+    assert result["board"] == "icebreaker"
+    assert result["identity"] == quantized["identity"]
+    assert result["plan"]["frames_per_second"] >= 1000
+    for name in (*result["sources"], result["constraints"]):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    # The folder's own network can be evaluated like the one that it was made from.
+    kept = tmp_path / "out" / "network.npz"
+    assert companion(kept).read_bytes() == companion(path).read_bytes()
+    assert api.evaluate(kept, demo.test_path())["samples"] == 360
+    # A failure leaves the folder as it was, a success replaces it.
+    before = sorted(p.name for p in (tmp_path / "out").iterdir())
+    with pytest.raises(HwgenError, match="100 may be used"):
+        api.generate(path, tmp_path / "out", board="icebreaker", max_luts=100)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == before
+    api.generate(path, tmp_path / "out", board="ulx3s-25f", target_fps=1000)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["board"] == "ulx3s-25f"
+
+
+SYNTHESIS = {"cycles_per_frame": 1000, "lut": 500, "inferences_per_second": 30.0, "gops": 6.0, "gops_per_klut": 12.0}
+
+
+def test_throughput_without_a_simulation(tmp_path):
+    assert sustained(tmp_path, SYNTHESIS) == {"cycles_measured": False}
+
+
+def test_throughput_from_a_simulation(tmp_path):
+    """Half as many cycles again: two thirds of the rate."""
+    write_json(tmp_path / "simulate.json", {"cycles_per_frame": 1500})
+    assert sustained(tmp_path, SYNTHESIS) == {
+        "cycles_measured": True,
+        "cycles_per_frame": 1500,
+        "inferences_per_second": pytest.approx(20),
+        "gops": pytest.approx(4),
+        "gops_per_klut": pytest.approx(8),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.cosim
+@pytest.mark.synth
+def test_demo(tmp_path):
+    """The whole way, and every step's record in the folder."""
+    place = tmp_path / "demo"
+    result = api.demo(place)
+    assert result["eval"]["float_accuracy"] == pytest.approx(FLOAT_ACCURACY)
+    assert (result["simulate"]["frames"], result["simulate"]["mismatches"]) == (360, 0)
+    assert result["synth"]["dsp"] == 0
+    assert result["synth"]["cycles_measured"] is True
+    assert result["synth"]["inferences_per_second"] == pytest.approx(
+        result["synth"]["fmax_mhz"] * 1e6 / result["simulate"]["cycles_per_frame"]
+    )
+    assert (place / "top.bin").stat().st_size > 50_000
+    names = {"quantize": "network.quantize.json", "eval": "network.eval.json"}
+    for step in ("quantize", "eval", "generate", "simulate", "synth"):
+        assert json.loads((place / names.get(step, f"{step}.json")).read_text()) == result[step]
+    assert json.loads((place / "build.json").read_text()) == result
+    # A core that is not the reference's is caught, and the first difference is named.
+    shutil.copytree(place, tmp_path / "broken", ignore=shutil.ignore_patterns("build"))
+    other = tmp_path / "other.npz"
+    api.quantize(demo.model_path(), demo.test_path(), other, scale=demo.SCALE)
+    shutil.copyfile(other, tmp_path / "broken" / "network.npz")
+    wrong = api.simulate(tmp_path / "broken", demo.test_path(), frames=2)
+    assert wrong["mismatches"] > 0
+    assert wrong["first_difference"]["layer"]

@@ -1,0 +1,154 @@
+"""Results appear whole or not at all, and nothing of anybody else's is overwritten."""
+
+import json
+import os
+import stat
+from contextlib import AbstractContextManager
+from enum import Enum
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwgen.errors import HwgenError
+from hwgen.files import MANIFEST, check_folder, existing_file, jsonable, new_file, new_folder, read_json, write_json
+
+
+class Interrupted(Exception):
+    pass
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def fail_in(context: AbstractContextManager[Path], name: str) -> None:
+    """Write something and fail before the end of the block."""
+    with context as staging:
+        (staging / name).write_text("half")
+        raise Interrupted
+
+
+def test_new_folder_appears_when_done(tmp_path):
+    place = tmp_path / "a" / "out"
+    with new_folder(place) as staging:
+        (staging / MANIFEST).write_text("{}")
+        (staging / "sub").mkdir()
+        (staging / "sub" / "file").write_text("1")
+        assert not place.exists()
+    assert everything(tmp_path) == {f"a/out/{MANIFEST}": "{}", "a/out/sub/file": "1"}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o777 & ~mask
+
+
+def test_new_folder_replaces_its_own(tmp_path):
+    place = tmp_path / "out"
+    for text in ("old", "new"):
+        with new_folder(place) as staging:
+            (staging / MANIFEST).write_text("{}")
+            (staging / text).write_text(text)
+    assert everything(tmp_path) == {f"out/{MANIFEST}": "{}", "out/new": "new"}
+
+
+def test_new_folder_leaves_the_old_one_after_a_failure(tmp_path):
+    place = tmp_path / "out"
+    with new_folder(place) as staging:
+        (staging / MANIFEST).write_text("{}")
+    with pytest.raises(Interrupted):
+        fail_in(new_folder(place), "half")
+    assert everything(tmp_path) == {f"out/{MANIFEST}": "{}"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_folder_in_the_current_directory(tmp_path, monkeypatch):
+    """A bare name has no parent in its text."""
+    monkeypatch.chdir(tmp_path)
+    with new_folder("out") as staging:
+        (staging / "file").write_text("1")
+    assert everything(tmp_path) == {"out/file": "1"}
+
+
+def test_check_folder(tmp_path):
+    assert check_folder(tmp_path / "absent") == tmp_path / "absent"
+    assert check_folder(tmp_path) == tmp_path
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(HwgenError, match="holds files that hwgen did not write; choose another folder"):
+        check_folder(tmp_path)
+    with pytest.raises(HwgenError, match="is a file; choose another folder"):
+        check_folder(tmp_path / "thesis.txt")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(HwgenError, match="is a file; choose another folder"):
+        check_folder(tmp_path / "dangling")
+
+
+def test_new_file(tmp_path):
+    place = tmp_path / "a" / "net.npz"
+    with new_file(place) as staging:
+        assert staging.suffix == ".npz"
+        staging.write_text("1")
+        assert not place.exists()
+    with pytest.raises(Interrupted):
+        fail_in(new_file(place), "")
+    assert everything(tmp_path) == {"a/net.npz": "1"}
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_parent_is_a_file(tmp_path, make):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HwgenError, match="lies below a file"), make(tmp_path / "file" / "sub" / "out"):
+        pytest.fail("the block must not run")
+
+
+def test_new_file_where_a_folder_is(tmp_path):
+    with pytest.raises(HwgenError, match="is a folder; give a file name"), new_file(tmp_path):
+        pytest.fail("the block must not run")
+
+
+def test_existing_file(tmp_path):
+    with pytest.raises(HwgenError, match=r"model '.*absent.onnx' does not exist"):
+        existing_file(tmp_path / "absent.onnx", "model")
+    with pytest.raises(HwgenError, match=r"data '.*' is a folder; give a file"):
+        existing_file(tmp_path, "data")
+    (tmp_path / "file").write_text("")
+    assert existing_file(str(tmp_path / "file"), "data") == tmp_path / "file"
+
+
+def test_json_round_trip(tmp_path):
+    value = {"a": [1, 2.5, None, True], "b": {"ü": "x"}}
+    write_json(tmp_path / "r.json", value)
+    assert read_json(tmp_path / "r.json", "result") == value
+    assert (tmp_path / "r.json").read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
+def test_read_json_refuses(tmp_path, content):
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(HwgenError, match=r"manifest '.*r.json' is not a JSON object"):
+        read_json(tmp_path / "r.json", "manifest")
+
+
+def test_jsonable():
+    class Kind(Enum):
+        MAX = "max"
+
+    value = {
+        "numpy": [np.int64(3), np.float32(0.5), np.bool_(True), np.arange(2)],
+        "infinite": (inf, nan, -inf),
+        Path("p"): Path("a/b"),
+        "kind": Kind.MAX,
+        1: None,
+    }
+    converted = jsonable(value)
+    assert converted == {
+        "numpy": [3, 0.5, True, [0, 1]],
+        "infinite": [None, None, None],
+        "p": "a/b",
+        "kind": "max",
+        "1": None,
+    }
+    assert [type(item) for item in converted["numpy"]] == [int, float, bool, list]
+    json.dumps(converted, allow_nan=False)
+    with pytest.raises(TypeError, match="representable in JSON, not <object"):
+        jsonable({"x": object()})
