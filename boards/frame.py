@@ -1,5 +1,7 @@
 """A frame buffer for bytes that cannot be refused: only complete, undamaged frames come out."""
 
+from __future__ import annotations
+
 from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -36,20 +38,22 @@ class FrameBuffer(wiring.Component):
     o : Out(stream of 8 bits)
     """
 
-    push: In(1)
-    data: In(8)
-    drop: In(1)
-    partial: Out(1)
-    complete: Out(1)
-    overrun: Out(1)
-    o: Out(stream.Signature(8))
-
     def __init__(self, frame_bytes: int):
         if frame_bytes < 1:
             raise ValueError(f"frame_bytes must be positive, not {frame_bytes!r}")
         self._frame_bytes = frame_bytes
         self.depth = buffer_depth(frame_bytes)
-        super().__init__()
+        super().__init__(
+            {
+                "push": In(1),
+                "data": In(8),
+                "drop": In(1),
+                "partial": Out(1),
+                "complete": Out(1),
+                "overrun": Out(1),
+                "o": Out(stream.Signature(8)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -15,6 +15,8 @@ The default pause of 50 ms is longer than a busy host's gaps between two writes 
 milliseconds, and is only ever waited for after an error.
 """
 
+from __future__ import annotations
+
 from amaranth.hdl import *
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
@@ -43,18 +45,13 @@ class BoardTop(wiring.Component):
     error : Out(1)   the last frame was dropped; cleared by the next complete one
     """
 
-    rx: In(1, init=1)
-    tx: Out(1)
-    active: Out(1)
-    error: Out(1)
-
     def __init__(self, core, *, clock_hz: float, baud: int = 115200, timeout_s: float = TIMEOUT_S):
         self._core = core
         self._divisor = baud_divisor(clock_hz, baud)
         self._timeout = round(timeout_s * clock_hz)
         if self._timeout < 20 * self._divisor:
             raise ValueError(f"timeout_s must be at least two characters, not {timeout_s!r}")
-        super().__init__()
+        super().__init__({"rx": In(1, init=1), "tx": Out(1), "active": Out(1), "error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()

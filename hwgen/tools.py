@@ -181,6 +181,9 @@ def run(
 
 def _reason(lines: list[str], status: int) -> str:
     """The last line that looks like an error, else the last line that is not empty."""
-    errors = [line for line in lines if re.match(r"\s*(ERROR|Error|error|%Error|fatal)\b", line)]
+    if any("call stack exhausted" in line for line in lines):
+        # A limit of the WebAssembly runtime, 2 MB, that recursive passes of Yosys reach on very wide or deep logic.
+        return "its WebAssembly build ran out of stack; set its environment variable to a native build"
+    errors = [line for line in lines if re.search(r"(^|: |%)\s*(ERROR|Error|error|fatal)\b", line)]
     spoken = errors or [line for line in lines if line.strip()]
     return spoken[-1].strip().rstrip(".") if spoken else f"exit status {status}"

@@ -125,4 +125,3 @@ class StreamRules(wiring.Component):
             words = [Value.cast(getattr(self, name)) for name in payload]
             hold(m, getattr(self, valid), getattr(self, ready), Cat(words), claim)
         return m
-

@@ -114,8 +114,5 @@ def foldings(layer: Layer) -> list[Folding]:
     if isinstance(layer, Pool):
         return [Folding(lanes, lanes, lanes) for lanes in inputs]
     return [
-        Folding(pe, simd, lanes)
-        for pe in divisors(layer.codes.shape[0])
-        for simd in inputs
-        for lanes in divisors(pe)
+        Folding(pe, simd, lanes) for pe in divisors(layer.codes.shape[0]) for simd in inputs for lanes in divisors(pe)
     ]

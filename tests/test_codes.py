@@ -1,6 +1,7 @@
 """Codebooks: exact levels, codes that round-trip, the fewest terms, and the quality that the literature promises."""
 
-from itertools import product
+from itertools import pairwise, product
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ MAGNITUDES = {
 BITS = {"e2m1": 4, "pot3": 3, "pot4": 4, "pot5": 5, "int4": 4, "e3m1": 5, "e2m2": 5, "apot4": 4, "ternary": 2}
 TERMS = {"e2m1": 2, "pot3": 1, "pot4": 1, "pot5": 1, "int4": 2, "e3m1": 2, "e2m2": 2, "apot4": 2, "ternary": 1}
 
-# SQNR in dB for Gaussian and Laplace weights at the real scale of least squared error: table 1.1 of the project's
-# quantizer reference, reproduced below.
+# SQNR in dB for Gaussian and Laplace weights at the real scale of least squared error, measured once
+# with 200,000 random samples and recomputed below.
 SQNR = {
     "e2m1": (18.96, 17.33),
     "pot3": (13.21, 11.47),
@@ -42,9 +43,9 @@ OCP_FP4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
 
 def _weight(value):
-    """The fewest signed powers of two by exhaustive search over all sums of one, two and three of them."""
-    powers = [sign << shift for shift in range(12) for sign in (1,)]
-    signed = [0, *powers, *(-p for p in powers)]
+    """The fewest signed powers of two by exhaustive search, else four (enough below 85 = 64 + 16 + 4 + 1)."""
+    powers = [1 << shift for shift in range(8)]
+    signed = [*powers, *(-power for power in powers)]
     for count in range(4):
         if any(sum(terms) == value for terms in product(signed, repeat=count)):
             return count
@@ -55,7 +56,7 @@ def _weight(value):
 def test_signed_terms_are_the_fewest(value):
     terms = signed_terms(value)
     assert sum(sign << shift for sign, shift in terms) == value
-    assert len(terms) == _weight(value) or len(terms) >= 4 == _weight(value)
+    assert len(terms) == _weight(value)
 
 
 @settings(derandomize=True, deadline=None)
@@ -65,7 +66,7 @@ def test_signed_terms_are_canonical(value):
     assert sum(sign * (1 << shift) for sign, shift in terms) == value
     shifts = [term.shift for term in terms]
     # Non-adjacent and high shift first: what makes the form canonical.
-    assert all(high - low >= 2 for high, low in zip(shifts, shifts[1:], strict=False))
+    assert all(high - low >= 2 for high, low in pairwise(shifts))
     assert all(term.sign in (1, -1) for term in terms)
 
 
@@ -155,22 +156,28 @@ def test_nearest_takes_the_lower_level_at_a_tie():
     np.testing.assert_array_equal(book.nearest([1.5, 3, -1.5, -3, 0.5, -0.5]), [1, 2, -2, -4, 0, -1])
 
 
+def _quantiles(distribution, count=20_000):
+    """Evenly spaced quantiles: the distribution itself, without the luck of a draw."""
+    p = (np.arange(count) + 0.5) / count
+    if distribution == "normal":
+        return np.array([NormalDist().inv_cdf(q) for q in p])
+    return np.sign(p - 0.5) * -np.log1p(-2 * np.abs(p - 0.5))
+
+
 def _sqnr(book, weights):
     """SQNR in dB at the best of a fine grid of real scales."""
-    signal = (weights**2).sum()
-    best = min(
+    noise = min(
         ((scale * book.nearest(weights / scale) - weights) ** 2).sum()
         for scale in np.geomspace(0.3, 40, 200) * weights.std() / book.max_level
     )
-    return 10 * np.log10(signal / best)
+    return 10 * np.log10((weights**2).sum() / noise)
 
 
 @pytest.mark.parametrize("name", SQNR)
 @pytest.mark.parametrize(("distribution", "column"), [("normal", 0), ("laplace", 1)])
 def test_sqnr(name, distribution, column):
-    weights = getattr(np.random.default_rng(12), distribution)(size=20_000)
-    # 20,000 samples: the estimate itself varies by about a tenth of a decibel with heavy tails.
-    assert _sqnr(codebook(name), weights) == pytest.approx(SQNR[name][column], abs=0.3)
+    # The table was drawn from 200,000 samples: with heavy tails it varies by about a tenth of a decibel.
+    assert _sqnr(codebook(name), _quantiles(distribution)) == pytest.approx(SQNR[name][column], abs=0.15)
 
 
 @pytest.mark.parametrize(("exponent", "mantissa"), [(1, 0), (1, 3), (2, 1), (3, 2), (4, 1)])

@@ -142,11 +142,9 @@ def test_every_damaged_byte_is_refused_or_read(tmp_path):
             load_data(path)
         except HwgenError as error:
             reasons.add(str(error))
-    # Check sums find damage in the values; damage of the names hides an array.
-    assert {reason.split(": ")[-1].split(" is ")[-1] for reason in reasons} >= {
-        "not an .npz file or is damaged; write it with numpy.savez",
-        "there is no array x in it; save the samples as x",
-    }
+    # Check sums find damage in the values; damage of a name hides the array.
+    for expected in ("is not an .npz file or is damaged; write it with numpy.savez", "there is no array x in it"):
+        assert any(expected in reason for reason in reasons)
 
 
 def test_a_header_that_promises_terabytes_is_refused_before_allocation(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -44,7 +45,23 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise HwgenError(f"{path} is not an ONNX model or is truncated; export the model again") from error
     if not model.ir_version or not model.HasField("graph") or not model.opset_import:
         raise HwgenError(f"{path} is not an ONNX model; export the model again")
+    if not all(isinstance(name, str) for name in _names(model)):
+        raise HwgenError(f"{path} has a name that is not text, it is damaged; export the model again")
     return model
+
+
+def _names(model: onnx.ModelProto) -> Iterator[object]:
+    """Every name that later code uses as text; the protobuf library hands out bytes where they are not UTF-8."""
+    for entry in model.opset_import:
+        yield entry.domain
+    for node in model.graph.node:
+        yield from (node.op_type, node.name, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for tensor in model.graph.initializer:
+        yield tensor.name
+        yield from (part for entry in tensor.external_data for part in (entry.key, entry.value))
+    for value in (*model.graph.input, *model.graph.output):
+        yield value.name
 
 
 def load_external_data(model: onnx.ModelProto, folder: Path) -> None:

@@ -47,7 +47,7 @@ def load_model(path: str | os.PathLike[str]) -> FloatGraph:
         return _convert(model, path)
     except HwgenError as error:
         raise HwgenError(f"{path}: {error}") from error.__cause__
-    except UnicodeDecodeError as error:  # names are decoded where they are used
+    except UnicodeDecodeError as error:  # from the checker, for text that nothing else reads
         raise HwgenError(f"{path} has a name that is not text, it is damaged; export the model again") from error
 
 

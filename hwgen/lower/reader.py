@@ -97,8 +97,8 @@ class Reader:
             raise self.error(f"its {what} must be a constant of the model")
         array = self.graph.constants[self.node.inputs[index]]
         try:
-            # Straight to double precision: half-precision weights are exact in it.
-            values = np.asarray(array).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a NaN is refused below, in a sentence rather than a warning
+                values = np.asarray(array).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise self.error(f"its {what} must be numbers") from error
         if np.isnan(values).any() or (finite and not np.isfinite(values).all()):

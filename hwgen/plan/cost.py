@@ -14,6 +14,7 @@ from ..floatnet import PoolKind
 from ..interval import Interval
 from ..network import Conv, Layer, Tensor
 from ..rtl.product import product_interval, split
+from ..rtl.storage import in_block_ram
 from ..rtl.window import buffer_words
 from .folding import Folding, geometry_of
 
@@ -37,9 +38,6 @@ SHAPES = {
 }
 """(bits, words) that one block RAM can be."""
 
-LOGIC_BITS = {"ice40": 256, "ecp5": 512}
-"""A memory of up to this many bits is cheaper in LUTs."""
-
 SHELL = Cost(420, 1)
 """Framing, counters and the board's serial port around the layers; the frame buffer comes on top."""
 
@@ -51,9 +49,9 @@ def block_rams(family: str, bits: int, words: int) -> int:
 
 def memory(family: str, bits: int, words: int) -> Cost:
     """A synchronous memory, in block RAM or (when tiny) in LUTs."""
-    if bits * words <= LOGIC_BITS[family]:
-        return Cost(bits * words // 4 + bits, 0)
-    return Cost(0, block_rams(family, bits, words))
+    if in_block_ram(bits, words):
+        return Cost(0, block_rams(family, bits, words))
+    return Cost(bits * words // 8 + bits, 0)
 
 
 def _requantizer(acc: Interval, words: int, lanes: int, shifts: int) -> Cost:

@@ -57,7 +57,8 @@ class Folding:
         groups = layer.codes.shape[0] // self.pe
         drain = self.pe // self.lanes
         if geometry.direct:
-            return pixels * groups * (reduction - 1 + drain)
+            # The groups end one after the other, ``drain`` cycles apart; the last one drains while the next begins.
+            return pixels * ((groups - 1) * drain + max(drain, (reduction - 1) * groups + 1))
         return max(pixels * groups * max(reduction, drain), words_in)
 
     @property

@@ -36,6 +36,9 @@ LOGIT_BITS = 16
 """Bits of the last layer's output, signed. Its unit is twice the largest calibration value over 2**15: fine enough for
 ``argmax`` to see every difference, with one octave of headroom before it saturates."""
 
+MAX_LEVEL = 1 << 16
+"""The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
+
 CORRECTION_FRAMES = 256
 """Calibration frames that bias correction runs on, at most; their activations are kept in memory."""
 
@@ -81,6 +84,8 @@ def quantize(
     data, a code or a bit width that cannot be used, and for a layer whose accumulator would get too wide.
     """
     book = code if isinstance(code, Codebook) else find_codebook(code)
+    if book.max_level > MAX_LEVEL:
+        raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
     if not 2 <= act_bits <= 8:
         raise HwgenError(f"activation bits must be 2 to 8, not {act_bits}")
     data = _checked(network, x)

@@ -87,5 +87,5 @@ def check_reach(name: str, reach: npt.NDArray[np.int64], requant: Requant) -> No
     if worst >= 1 << ACC_BITS:
         raise HwgenError(
             f"layer {name!r}: requantization needs {worst.bit_length()} bits, more than {ACC_BITS}; "
-            "choose a code with smaller levels or fewer activation bits"
+            "its biases, or the levels of the code, are too large beside its output"
         )

@@ -15,6 +15,7 @@ from .pe import PE
 from .product import multiple, split
 from .requant import Channel, Requantizer
 from .results import Results
+from .storage import block_attributes
 from .stream import join, pipeline_signal, pixel_stream
 from .weights import rom_words
 from .window import Window
@@ -86,7 +87,12 @@ class ConvEngine(wiring.Component):
         # Weights: addressed with the beat, out of the ROM one cycle later, registered because block RAM is slow.
         words = rom_words(layer, self._geometry, folding.pe, simd)
         lanes = book.bits * simd
-        m.submodules.weights = rom = Memory(shape=lanes * folding.pe, depth=len(words), init=words)
+        m.submodules.weights = rom = Memory(
+            shape=lanes * folding.pe,
+            depth=len(words),
+            init=words,
+            attrs=block_attributes(lanes * folding.pe, len(words), rom=True),
+        )
         read = rom.read_port()
         codes = pipeline_signal(lanes * folding.pe, name="codes")
         m.d.sync += codes.eq(read.data)

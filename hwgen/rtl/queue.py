@@ -36,7 +36,8 @@ class Queue(wiring.Component):
     words
         Words per claim.
     depth
-        Words of storage, at least ``words``.
+        Words of storage, at least ``words`` and 3: the FIFO inside keeps one word in its output register, and with a
+        single place behind it would refuse a second word while the first moves there.
 
     Members
     -------
@@ -48,8 +49,8 @@ class Queue(wiring.Component):
     """
 
     def __init__(self, shape, *, words: int, depth: int):
-        if not 1 <= words <= depth:
-            raise ValueError(f"depth must be at least words ({words}), not {depth!r}")
+        if not 1 <= words <= depth or depth < 3:
+            raise ValueError(f"depth must be at least 3 and words ({words}), not {depth!r}")
         self._words = words
         self._depth = depth
         super().__init__(

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..bounds import hull
 from ..codes import signed_terms
 from ..interval import Interval
+from .storage import block_attributes
 from .stream import lanes_of, pipeline_signal, shape_of
 
 __all__ = ["Channel", "Requantizer"]
@@ -184,8 +185,10 @@ class Requantizer(wiring.Component):
         if words == 1:
             m.d.comb += row.eq(Const(rows[0], fields))
             return row
-        style = "logic" if words <= LUT_ROM_WORDS else "block"
-        rom = Memory(shape=fields, depth=words, init=rows, attrs={"rom_style": style})
+        attributes = (
+            {"rom_style": "logic"} if words <= LUT_ROM_WORDS else block_attributes(fields.size, words, rom=True)
+        )
+        rom = Memory(shape=fields, depth=words, init=rows, attrs=attributes)
         m.submodules[f"constants_{lane}"] = rom
         read = rom.read_port()
         m.d.comb += [read.addr.eq(index), row.eq(read.data)]

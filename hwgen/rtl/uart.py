@@ -5,6 +5,8 @@ falling edge of the start bit, so that over the 9.5 bits of a character it stand
 (0.5 - 1 / divisor) / 9.5, about 5 %, in total.
 """
 
+from __future__ import annotations
+
 from amaranth.hdl import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -44,17 +46,11 @@ class Receiver(wiring.Component):
     idle : Out(1)   the line is high and no character is being received
     """
 
-    rx: In(1, init=1)
-    data: Out(8)
-    valid: Out(1)
-    error: Out(1)
-    idle: Out(1)
-
     def __init__(self, divisor: int):
         if divisor < _MIN_DIVISOR:
             raise ValueError(f"divisor must be at least {_MIN_DIVISOR}, not {divisor!r}")
         self._divisor = divisor
-        super().__init__()
+        super().__init__({"rx": In(1, init=1), "data": Out(8), "valid": Out(1), "error": Out(1), "idle": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -94,14 +90,11 @@ class Transmitter(wiring.Component):
     tx : Out(1)   the pin, from a flip-flop
     """
 
-    i: In(stream.Signature(8))
-    tx: Out(1, init=1)
-
     def __init__(self, divisor: int):
         if divisor < _MIN_DIVISOR:
             raise ValueError(f"divisor must be at least {_MIN_DIVISOR}, not {divisor!r}")
         self._divisor = divisor
-        super().__init__()
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
 
     def elaborate(self, platform):
         m = Module()

@@ -15,7 +15,10 @@ __all__ = ["Gearbox", "Narrow", "Widen"]
 
 
 class Widen(wiring.Component):
-    """Packs ``factor`` words into one. Latency ``factor`` words; takes a word per cycle while ``o`` is ready.
+    """Packs ``factor`` words into one; collects the next ones while the packed word waits.
+
+    Latency: ``factor`` words. Throughput: one input word per cycle, as long as a packed word does not wait longer than
+    its successor takes to collect.
 
     Members: ``i``: In(stream of ``lanes`` lanes), ``o``: Out(stream of ``lanes * factor`` lanes).
     """
@@ -29,16 +32,19 @@ class Widen(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = Value.cast(self.i.payload)
-        held = pipeline_signal(len(word) * self._factor, name="held")
+        collected = pipeline_signal(len(word) * (self._factor - 1), name="collected")
+        packed = pipeline_signal(len(word) * self._factor, name="packed")
         count = Signal(range(self._factor))
+        completes = count == self._factor - 1
         full = Signal()
-        m.d.comb += [self.o.valid.eq(full), Value.cast(self.o.payload).eq(held)]
-        m.d.comb += self.i.ready.eq(~full | self.o.ready)
+        m.d.comb += [self.o.valid.eq(full), Value.cast(self.o.payload).eq(packed)]
+        m.d.comb += self.i.ready.eq(~completes | ~full | self.o.ready)
         with m.If(self.o.ready):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            last = count == self._factor - 1
-            m.d.sync += [held.eq(Cat(held[len(word) :], word)), count.eq(Mux(last, 0, count + 1)), full.eq(last)]
+            m.d.sync += [collected.eq(Cat(collected, word)[len(word) :]), count.eq(Mux(completes, 0, count + 1))]
+            with m.If(completes):
+                m.d.sync += [packed.eq(Cat(collected, word)), full.eq(1)]
         return m
 
 

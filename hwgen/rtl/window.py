@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..geometry import Geometry
 from ..interval import Interval
 from .odometer import Odometer
+from .storage import block_attributes
 from .stream import beat_signature, pipeline_signal, pixel_stream
 
 __all__ = ["Window", "buffer_words"]
@@ -167,7 +168,12 @@ class Window(wiring.Component):
         used = (written - base)[:bits].as_signed()
         m.d.sync += free.eq(used < depth - 1 - _overhang(geometry, self._words))  # one early, as it is a cycle late
         m.d.comb += self.i.ready.eq(free)
-        m.submodules.memory = memory = Memory(shape=self.i.payload.shape(), depth=depth, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=self.i.payload.shape(),
+            depth=depth,
+            init=[],
+            attrs=block_attributes(self.i.payload.shape().size, depth, rom=False),
+        )
         write = memory.write_port()
         m.d.comb += [write.addr.eq(written), write.data.eq(self.i.payload), write.en.eq(self.i.valid & free)]
         with m.If(self.i.valid & free):

@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Instance, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -80,9 +81,9 @@ def test_names_and_attributes(tmp_path):
     assert re.search(r"^  outer_core core \(", text, re.MULTILINE)
     assert re.search(r"^  outer_core_conv1 conv1 \(", text, re.MULTILINE)
     assert "\\" not in text
-    assert re.findall(r"\(\* *(\w+)", text) == ["keep"]
+    assert set(re.findall(r"\(\* *(\w+)", text)) == {"keep"}
     assert "always @*" not in text
-    assert "assign constant_ = 8'h5a" in text or "assign constant = 8'h5a" in text
+    assert "assign constant = 8'h5a" in text
 
 
 def test_foreign_module_is_left_to_another_file(tmp_path):
@@ -105,15 +106,16 @@ def test_foreign_module_is_left_to_another_file(tmp_path):
 
 def test_yosys_reads_it_back_equal(tmp_path):
     """The Verilog is the same machine as the netlist it came from, proved for every input."""
-    from amaranth.back import rtlil
-
-    to_verilog(Inner(), tmp_path / "a.v", name="a")
+    path = to_verilog(Inner(), tmp_path / "a.v", name="a")
     (tmp_path / "b.il").write_text(rtlil.convert(Inner(), name="b", emit_src=False))
     commands = (
-        "read_verilog a.v; read_rtlil b.il; proc; opt_clean; "
-        "miter -equiv -flatten -make_assert a b m; hierarchy -top m; sat -verify -prove-asserts -tempinduct -set-init-undef m"
-    ).replace("-set-init-undef", "-set-at 1 in_rst 1")
-    tools.run("yosys", ["-q", "-p", commands], cwd=tmp_path, log=tmp_path / "log")
+        "read_verilog a.v; read_rtlil b.il; proc; opt_clean; miter -equiv -flatten a b m; "
+        "hierarchy -top m; sat -verify -prove trigger 0 -tempinduct -set-init-zero m"
+    )
+    tools.run("yosys", ["-q", "-p", commands], cwd=tmp_path)
+    path.write_text(path.read_text().replace("~", ""))  # a mistake, which the proof must notice
+    with pytest.raises(HwgenError, match="proof did fail"):
+        tools.run("yosys", ["-q", "-p", commands], cwd=tmp_path)
 
 
 def test_large_rom_is_fast(tmp_path):

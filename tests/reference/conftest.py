@@ -65,7 +65,8 @@ def _random_network(seed: int, book: Codebook) -> Network:
         reach = int(np.abs(book.decode(codes)).reshape(outputs, -1).sum(axis=1).max()) * source.interval.hi
         shift = max(1, (max(reach, 1) * 8 >> 6).bit_length())
         mul = rng.choice(MANTISSAS, outputs) << rng.integers(0, 3, outputs)
-        add = rng.integers(-(8 << shift), 8 << shift, outputs) + (1 << shift >> 1)
+        # Biases in eighths of an output unit: with fine ones hardly any sum would be an exact tie.
+        add = (rng.integers(-64, 64, outputs) << shift >> 3) + (1 << shift >> 1)
         interval = Interval.of_bits(6, signed=signed)
         scale = float(rng.uniform(0.01, 10))
         layers.append(

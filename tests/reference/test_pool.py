@@ -21,11 +21,14 @@ def windows(layer, frame):
         for ox in range(layer.output.shape[1]):
             y, x = oy * layer.stride[0] - layer.pads[0], ox * layer.stride[1] - layer.pads[1]
             for c in range(channels):
-                yield (oy, ox, c), [
-                    int(frame[iy, ix, c])
-                    for iy in range(max(y, 0), min(y + layer.kernel[0], height))
-                    for ix in range(max(x, 0), min(x + layer.kernel[1], width))
-                ]
+                yield (
+                    (oy, ox, c),
+                    [
+                        int(frame[iy, ix, c])
+                        for iy in range(max(y, 0), min(y + layer.kernel[0], height))
+                        for ix in range(max(x, 0), min(x + layer.kernel[1], width))
+                    ],
+                )
 
 
 @settings(deadline=None, max_examples=60)

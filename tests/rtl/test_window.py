@@ -79,7 +79,9 @@ def test_never_idle(name):
     geometry, simd, repeat = CASES[name]
     cycles, per_frame = check(geometry, simd, repeat, count=4)
     steady = cycles[per_frame:]
-    assert per_frame >= geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(simd), "output is the bottleneck"
+    assert per_frame >= geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(simd), (
+        "output is the bottleneck"
+    )
     assert steady[-1] - steady[0] == len(steady) - 1
 
 
