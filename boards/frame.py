@@ -25,7 +25,7 @@ class FrameBuffer(wiring.Component):
     than the line still gets every frame whose sender waits for the answer before it sends the next one. What a sender
     may send ahead is what the depth leaves.
 
-    Throughput: a byte every two cycles on either side.
+    Throughput: a byte per cycle in, a byte every two cycles out.
 
     Members
     -------

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+
+# Two test workers with two BLAS threads each would fight for two cores; one thread is as fast on matrices this small.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def test_accuracies_and_noise_are_what_the_two_networks_say(model, data):
 
 
 def test_a_clip_moved_in_front_of_the_pool_is_no_noise(model, data):
-    """The quantized convolution clips at 0, the float one does not: judged as it is, its noise would be half the signal."""
+    """The quantized convolution clips at 0, the float one does not: as it stands, half the signal would be noise."""
     x, _ = data
     result = evaluate(model, quantize(model, x, code="e2m2"), x, None)
     assert result["layers"][0]["sqnr_db"] > 20

@@ -1,4 +1,4 @@
-"""The quality that the baseline promises, on real networks and real data: calibrate on 1,000 images, judge on 10,000."""
+"""What the baseline promises, on real networks and real data: calibrate on 1,000 images, judge on 10,000."""
 
 import numpy as np
 import pytest

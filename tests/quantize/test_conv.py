@@ -52,5 +52,5 @@ def test_an_output_finer_than_the_accumulator_gets_a_coarser_unit():
 
 
 def test_too_wide_a_requantization_is_one_sentence():
-    with pytest.raises(HwgenError, match="'conv1'.*too large"):
+    with pytest.raises(HwgenError, match=r"'conv1'.*too large"):
         quantize_conv(layer(bias=np.full(3, 1e15)), SOURCE, CODES["pot5"], Interval(-128, 127), 3.0, INPUTS)

@@ -12,7 +12,7 @@ INTERVALS = [Interval(0, 255), Interval(-128, 127), Interval(0, 3), Interval(-2,
 
 def naive(layer, frame):
     """The definition, in Python integers, one multiplication at a time."""
-    levels = [book for book in layer.codebook.levels]
+    levels = layer.codebook.levels
     top, left, bottom, right = layer.pads
     height, width, channels = layer.input_shape
     pixels, pad_value, codes = frame.tolist(), layer.pad_value.tolist(), layer.codes.tolist()
