@@ -1,19 +1,22 @@
-"""The planner's cost model against Yosys: LUTs and block RAMs of single engines, predicted and synthesized.
+"""The planner's cost model against the tools: LUTs and block RAMs of single engines, predicted and packed.
 
-    python benchmarks/cost_model.py [--family ecp5|ice40] [--write]
+    python benchmarks/cost_model.py [--family ecp5|ice40] [--write] [--fit]
 
-Synthesis only. LUTs as the packer will count them: on ECP5 every LUT4 and two per carry cell, on iCE40 every LUT4.
-``--write`` leaves the table in ``benchmarks/results/`` as ``cost_model_FAMILY.json`` and ``.md``.
+LUTs as nextpnr packs them: TRELLIS_COMB on ECP5; on iCE40 logic cells, those that hold only a flip-flop or a carry
+included. ``--write`` leaves the table in ``benchmarks/results/`` as ``cost_model_FAMILY.json`` and ``.md``; ``--fit``
+reads that file and prints new coefficients for ``hwgen/plan/cost.py`` with their error.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import nnls
 
 from hwgen import tools
 from hwgen.codes import codebook
@@ -31,7 +34,12 @@ SYNTH = {
     "ecp5": "synth_ecp5 -nodsp -top dut",
     "ice40": "synth_ice40 -abc9 -device u -top dut",
 }
-BLOCK = {"ecp5": ("DP16KD",), "ice40": ("SB_RAM40_4K",)}
+
+PACK = {
+    "ecp5": ("nextpnr-ecp5", ["--85k", "--package", "CABGA756"]),
+    "ice40": ("nextpnr-ice40", ["--hx8k", "--package", "ct256"]),
+}
+LOGIC = {"ecp5": ("TRELLIS_COMB", "DP16KD"), "ice40": ("ICESTORM_LC", "ICESTORM_RAM")}
 
 CONVOLUTIONS = [
     # code, map (H, W, C), outputs, kernel, pad, PE, SIMD
@@ -42,7 +50,14 @@ CONVOLUTIONS = [
     ("e2m1", (8, 8, 16), 16, 3, 1, 4, 4),
     ("e2m1", (4, 4, 16), 10, 4, 0, 1, 1),
     ("e2m1", (8, 8, 32), 32, 8, 0, 16, 2),
+    ("e2m1", (8, 8, 1), 8, 3, 1, 4, 1),
+    ("e2m1", (4, 4, 8), 16, 3, 1, 8, 2),
+    ("e2m1", (1, 1, 32), 10, 1, 0, 2, 4),
+    ("e2m1", (12, 12, 16), 32, 1, 0, 8, 8),
     ("pot4", (14, 14, 8), 16, 5, 2, 8, 4),
+    ("pot4", (8, 8, 16), 16, 3, 0, 8, 8),
+    ("pot3", (8, 8, 16), 16, 3, 0, 8, 8),
+    ("int4", (8, 8, 16), 16, 3, 0, 8, 8),
     ("pot3", (14, 14, 8), 16, 5, 2, 8, 4),
     ("pot5", (14, 14, 8), 16, 5, 2, 8, 4),
     ("apot4", (14, 14, 8), 16, 5, 2, 8, 4),
@@ -62,7 +77,7 @@ def convolution(code: str, shape, outputs: int, kernel: int, pad: int) -> tuple[
     rng = np.random.default_rng(0)
     book = codebook(code)
     size = (outputs, kernel, kernel, shape[2])
-    levels = book.nearest(rng.normal(0, 0.35 * min(book.max_level, 12), size))
+    levels = rng.choice(book.sorted_levels, size)  # every level occurs, so that synthesis removes none
     source = Tensor("input", shape, Interval(0, 255), 1.0)
     pads = (pad,) * 4
     shift = int(np.log2(np.abs(levels).sum() / outputs * 255 * 12 / 255)) + 1
@@ -84,22 +99,41 @@ def pooling(kind: PoolKind, shape, kernel: int) -> tuple[Pool, Tensor]:
 
 
 def synthesize(component, family: str) -> tuple[int, int]:
-    """LUTs and block RAMs of ``component`` after technology mapping."""
+    """LUTs and block RAMs of ``component`` after packing; nothing is placed."""
+    program, device = PACK[family]
     with tempfile.TemporaryDirectory(prefix="hwgen-") as scratch:
         folder = Path(scratch)
         to_verilog(component, folder / "dut.v", name="dut")
-        script = f"read_verilog dut.v; {SYNTH[family]}; tee -q -o stat.json stat -json"
-        tools.run("yosys", ["-q", "-p", script], cwd=folder)
-        cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    carries = 2 * cells.get("CCU2C", 0)
-    return cells.get("LUT4", 0) + cells.get("SB_LUT4", 0) + carries, sum(cells.get(name, 0) for name in BLOCK[family])
+        tools.run("yosys", ["-q", "-p", f"read_verilog dut.v; {SYNTH[family]}; write_json dut.json"], cwd=folder)
+        tools.run(program, [*device, "--json", "dut.json", "--pack-only"], cwd=folder, log=folder / "pack.log")
+        log = (folder / "pack.log").read_text()
+    luts, rams = (int(re.findall(rf"{cell}:\s+(\d+)/", log)[-1]) for cell in LOGIC[family])
+    return luts, rams
+
+
+def fit(family: str) -> None:
+    """Print coefficients that minimise the relative error on the stored rows, none of them negative."""
+    rows = json.loads((RESULTS / f"cost_model_{family}.json").read_text())["rows"]
+    names = sorted({name for row in rows for name in row["features"]})
+    weights = np.array([[row["features"].get(name, 0) / row["lut"] for name in names] for row in rows])
+    solution, _ = nnls(weights, np.ones(len(rows)))
+    error = weights @ solution - 1
+    print(f'    "{family}": {{')
+    for name, value in zip(names, solution, strict=True):
+        print(f'        "{name}": {value:.3g},')
+    print("    },")
+    print(f"error: mean {np.abs(error).mean():.1%}, worst {error[np.abs(error).argmax()]:+.1%}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=tuple(SYNTH), default="ecp5")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
+    if options.fit:
+        fit(options.family)
+        return
     cases = []
     for code, shape, outputs, kernel, pad, pe, simd in CONVOLUTIONS:
         layer, source = convolution(code, shape, outputs, kernel, pad)

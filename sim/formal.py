@@ -43,7 +43,7 @@ def prove_always(component, folder: Path, *, steps: int = 20) -> None:
 
 
 def prove_bounded(component, folder: Path, *, steps: int) -> None:
-    """Every ``Assert`` holds in the first ``steps`` cycles after power-up, whatever the inputs. Raises :class:`Refuted`.
+    """Every ``Assert`` holds in the first ``steps`` cycles after power-up, for all inputs. Raises :class:`Refuted`.
 
     Weaker than :func:`prove_always`, for statements whose induction would need the whole datapath's invariant.
     """
@@ -69,7 +69,7 @@ def _solve(component, folder: Path, options: str) -> None:
 
 
 def registers(fragment: Fragment, domain: str = "sync") -> dict[str, Signal]:
-    """The registers of an elaborated component by name, those of its parts as ``part.name``: for invariants.
+    """What an elaborated component drives in ``domain``, by name, in its parts by ``part.name``: for invariants.
 
     Elaborate once with ``Fragment.get(component, "formal")`` and give the fragment to the module of the proof.
     """

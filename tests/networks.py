@@ -25,7 +25,7 @@ def requant(rng: np.random.Generator, channels: int, acc: Interval, output: Inte
     """Random factors and biases whose result covers ``output`` and overshoots it at the extremes of ``acc``."""
     mul = np.array([int(rng.choice(MANTISSAS)) << int(rng.integers(0, 3)) for _ in range(channels)])
     reach = max(abs(acc.lo), abs(acc.hi), 1) * int(mul.max())
-    shift = max(1, reach.bit_length() - output.bits - 1)
+    shift = max(1, reach.bit_length() - output.bits - 3)
     step = 1 << shift
     add = rng.integers(-8 * step, 8 * step, channels) + step // 2
     return Requant(mul, add, shift, output.lo, output.hi)

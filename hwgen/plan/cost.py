@@ -1,8 +1,8 @@
 """What a layer costs: a model small enough to read, in four-input LUTs and block RAMs.
 
-LUTs of an engine are sums over its parts, each ``count * bits * factor``; the factors were fitted by hand to Yosys
-results (``benchmarks/cost_model.py`` prints model against synthesis). Block RAMs are counted exactly from the shapes
-that the memories have in the two families.
+LUTs are a sum of *features*, each a count of bits that some part of the engine works on, times a coefficient per
+family. The coefficients are a non-negative least-squares fit to synthesized engines; ``benchmarks/cost_model.py``
+remakes the data, the fit and its error. Block RAMs are counted from the shapes that a family's block RAM can have.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from ..bounds import accumulators, hull, tap_interval, window_sum
 from ..floatnet import PoolKind
-from ..interval import Interval
 from ..network import Conv, Layer, Tensor
 from ..rtl.product import product_interval, split
+from ..rtl.rom import BANK_WORDS
 from ..rtl.storage import in_block_ram
 from ..rtl.window import buffer_words
 from .folding import Folding, geometry_of
 
-__all__ = ["SHELL", "Cost", "block_rams", "layer_cost"]
+__all__ = ["COEFFICIENTS", "SHELL", "Cost", "block_rams", "layer_cost", "lut_features", "memory_rams"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,21 @@ SHAPES = {
 }
 """(bits, words) that one block RAM can be."""
 
-SHELL = Cost(420, 1)
+COEFFICIENTS: dict[str, dict[str, float]] = {
+    "ecp5": {},
+    "ice40": {},
+}
+"""LUT4s per unit of each feature of :func:`lut_features`; made by ``benchmarks/cost_model.py --fit``."""
+
+SHELL = {"ice40": Cost(650, 1), "ecp5": Cost(520, 1)}
 """Framing, counters and the board's serial port around the layers; the frame buffer comes on top."""
+
+_MUX = (0.0, 0.0, 1.0, 1.5, 2.0, 3.5, 4.0, 5.0, 5.0)
+"""LUT4 per bit of a multiplexer with so many inputs."""
+
+
+def _mux(inputs: int) -> float:
+    return _MUX[inputs] if inputs < len(_MUX) else 0.7 * inputs
 
 
 def block_rams(family: str, bits: int, words: int) -> int:
@@ -47,55 +60,66 @@ def block_rams(family: str, bits: int, words: int) -> int:
     return min(-(-bits // width) * -(-words // depth) for width, depth in SHAPES[family])
 
 
-def memory(family: str, bits: int, words: int) -> Cost:
-    """A synchronous memory, in block RAM or (when tiny) in LUTs."""
-    if in_block_ram(bits, words):
-        return Cost(0, block_rams(family, bits, words))
-    return Cost(bits * words // 8 + bits, 0)
+def memory_rams(family: str, bits: int, words: int) -> int:
+    """Block RAMs of a synchronous memory; none when it is small enough for LUTs."""
+    return block_rams(family, bits, words) if in_block_ram(bits, words) else 0
 
 
-def _requantizer(acc: Interval, words: int, lanes: int, shifts: int) -> Cost:
-    """Two-term product, octaves, bias, clip; the constants take a LUT per bit and 16 channels."""
-    width = acc.bits + 4
-    return Cost(lanes * (width * 2 + width * max(1, shifts) + width + 24 + 8 + -(-words // 16) * 30), 0)
-
-
-def _feeder(layer: Layer, simd: int, source: Tensor, family: str) -> Cost:
+def lut_features(layer: Layer, source: Tensor, folding: Folding) -> dict[str, float]:
+    """What the LUTs of an engine are spent on, as counts of bits (or of things, where they have no width)."""
     geometry = geometry_of(layer)
+    features = {"engine": 1.0, "queue": float(folding.lanes * layer.output.interval.bits)}
     if geometry.direct:
-        return Cost(60, 0)
-    words = buffer_words(geometry, simd)
-    control = 110 + 9 * words.bit_length() + (40 + 2 * source.interval.bits * simd if any(geometry.pads) else 0)
-    return Cost(control, 0) + memory(family, simd * source.interval.bits, words)
+        features["direct"] = 1
+    else:
+        words, bits = buffer_words(geometry, folding.simd), source.interval.bits * folding.simd
+        features["window"] = words.bit_length()
+        features["small_memory"] = 0 if in_block_ram(bits, words) else bits * words
+        if any(geometry.pads):
+            features["padding"] = 1
+            features["padded_bits"] = bits
+
+    if not isinstance(layer, Conv):
+        maximum = layer.kind is PoolKind.MAX
+        acc = source.interval if maximum else window_sum(layer, source.interval)
+        features["maximum" if maximum else "pool_sum"] = folding.simd * acc.bits
+        if not maximum:
+            features["requantizer_constant"] = folding.simd * acc.bits
+        return features
+
+    book, taps = layer.codebook, tap_interval(layer, source.interval)
+    parts = split(book)
+    product, base = product_interval(book, taps).bits, (taps * max(parts.bases)).bits
+    acc = hull(accumulators(layer, source.interval))
+    groups = layer.codes.shape[0] // folding.pe if geometry.direct else 1
+    octaves = len({int(mul).bit_length() for mul in layer.requant.mul})
+    features |= {
+        "base_mux": folding.macs_per_cycle * base * _mux(len(parts.bases) + 1),
+        "shift_mux": folding.macs_per_cycle * product * (_mux(len(parts.shifts)) + 0.5),
+        "tree": folding.pe * (folding.simd - 1) * (product + 2),
+        "accumulator": folding.pe * acc.bits,
+        "ring": folding.pe * acc.bits * (groups - 1),
+        "capture": folding.pe * acc.bits if folding.pe > folding.lanes else 0,
+        "multiples": folding.simd * sum(taps.bits + 2 for b in parts.bases if b & (b - 1)),
+        "requantizer": folding.lanes * acc.bits,
+        "octaves": folding.lanes * acc.bits * (octaves - 1),
+        "constants": folding.lanes * (layer.codes.shape[0] / folding.lanes if layer.codes.shape[0] <= 32 else 0),
+    }
+    return features
 
 
 def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> Cost:
     """LUTs and block RAMs of ``layer`` on ``folding``, input buffer, weights and output queue included."""
-    total = _feeder(layer, folding.simd, source, family)
-    total += memory(family, folding.lanes * layer.output.interval.bits, 16)
     geometry = geometry_of(layer)
-    if not isinstance(layer, Conv):
-        maximum = layer.kind is PoolKind.MAX
-        acc = source.interval if maximum else window_sum(layer, source.interval)
-        total += Cost(round(folding.simd * acc.bits * (2.0 if maximum else 1.5)), 0)
-        return total if maximum else total + _requantizer(acc, 1, folding.simd, 1)
-
-    book, taps = layer.codebook, tap_interval(layer, source.interval)
-    parts = split(book)
-    product = product_interval(book, taps).bits
-    base = (taps * max(parts.bases)).bits
-    # Base multiplexer, shift multiplexer with sign, one adder of the tree.
-    mac = base * (len(parts.bases) + 1) * 0.42 + product * (len(parts.shifts) + 1) * 0.55 + product + 2
-    acc = hull(accumulators(layer, source.interval))
-    per_pe = acc.bits * (1 if folding.pe == folding.lanes else 2)
-    multiples = sum(taps.bits + 2 for b in parts.bases if b & (b - 1))
-    lut = folding.pe * (folding.simd * mac + per_pe) + folding.simd * multiples
-    octaves = len({int(mul).bit_length() for mul in layer.requant.mul})
-    outputs = layer.codes.shape[0]
-    total += Cost(round(lut), 0) + _requantizer(acc, outputs // folding.lanes, folding.lanes, octaves.bit_length())
-    words = layer.codes.size // folding.macs_per_cycle
-    groups = outputs // folding.pe
-    assert words == groups * geometry.reduction(folding.simd)
-    weights = memory(family, folding.macs_per_cycle * book.bits, words)
-    # A weight memory deeper than one block RAM needs its outputs selected; the accumulators' ring is flip-flops.
-    return total + weights + Cost(30, 0)
+    coefficients = COEFFICIENTS[family]
+    luts = sum(coefficients.get(name, 0) * value for name, value in lut_features(layer, source, folding).items())
+    rams = 0
+    if not geometry.direct:
+        bits = source.interval.bits * folding.simd
+        rams += memory_rams(family, bits, buffer_words(geometry, folding.simd))
+    if isinstance(layer, Conv):
+        bits = folding.macs_per_cycle * layer.codebook.bits
+        words = layer.codes.size // folding.macs_per_cycle
+        rams += words // BANK_WORDS * memory_rams(family, bits, BANK_WORDS)
+        rams += memory_rams(family, bits, words % BANK_WORDS)
+    return Cost(round(luts), rams)

@@ -191,7 +191,7 @@ def _assemble(network: Network, board: Board, chosen: Sequence[Option], luts: in
     height, width, channels = network.input.shape
     rows, columns, outputs = network.output.shape
     frame = height * width * channels
-    total = SHELL + Cost(0, block_rams(board.family, 8, 2 * frame))
+    total = SHELL[board.family] + Cost(0, block_rams(board.family, 8, 2 * frame))
     layers = []
     for layer, (cycles, folding, cost) in zip(network.layers, chosen, strict=True):
         total += cost

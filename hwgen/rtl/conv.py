@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..bounds import accumulators, hull, negative_codes, tap_interval
@@ -15,7 +14,7 @@ from .pe import PE
 from .product import multiple, split
 from .requant import Channel, Requantizer
 from .results import Results
-from .storage import block_attributes
+from .rom import SequentialRom
 from .stream import join, pipeline_signal, pixel_stream
 from .weights import rom_words
 from .window import Window
@@ -84,34 +83,24 @@ class ConvEngine(wiring.Component):
         join(m, wiring.flipped(self.i), feeder.i)
         beat = feeder.o
 
-        # Weights: addressed with the beat, out of the ROM one cycle later, registered because block RAM is slow.
-        words = rom_words(layer, self._geometry, folding.pe, simd)
         lanes = book.bits * simd
-        m.submodules.weights = rom = Memory(
-            shape=lanes * folding.pe,
-            depth=len(words),
-            init=words,
-            attrs=block_attributes(lanes * folding.pe, len(words), rom=True),
-        )
-        read = rom.read_port()
-        codes = pipeline_signal(lanes * folding.pe, name="codes")
-        m.d.sync += codes.eq(read.data)
-        if len(words) > 1:
-            address = Signal(range(len(words)))
-            m.d.comb += read.addr.eq(address)
-            with m.If(beat.valid):
-                m.d.sync += address.eq(Mux(address == len(words) - 1, 0, address + 1))
+        words = rom_words(layer, self._geometry, folding.pe, simd)
+        m.submodules.weights = weights = SequentialRom(words, lanes * folding.pe)
+        m.d.comb += weights.advance.eq(beat.valid)
 
-        # Activations: one register while the ROM is read, then every multiple that the codebook needs.
+        # Activations wait for their weights, the last register being that of every multiple the codebook needs.
         multiples = pipeline_signal(PE.multiples_layout(book, taps, simd), name="multiples")
         for lane in range(simd):
-            x = pipeline_signal(beat.data[lane].shape(), name=f"x{lane}")
-            m.d.sync += x.eq(beat.data[lane])
+            x = beat.data[lane]
+            for stage in range(weights.latency - 1):
+                later = pipeline_signal(x.shape(), name=f"x{lane}_d{stage + 1}")
+                m.d.sync += later.eq(x)
+                x = later
             for base in split(book).bases:
                 m.d.sync += multiples[lane][f"x{base}"].eq(multiple(x, base))
 
-        # The beat's flags travel beside the data: 2 cycles to the codes, then to the accumulator's input.
-        delay = 2 + PE.latency(simd) - 1
+        # The beat's flags travel beside the data: to the codes, then to the accumulator's input.
+        delay = weights.latency + PE.latency(simd) - 1
         valid, first, last = (self._delayed(m, flag, delay) for flag in (beat.valid, beat.first, beat.last))
 
         acc = hull(accs)
@@ -121,7 +110,7 @@ class ConvEngine(wiring.Component):
             m.submodules[f"pe{index}"] = pe
             m.d.comb += [
                 pe.multiples.eq(multiples),
-                pe.codes.eq(codes[index * lanes : (index + 1) * lanes]),
+                pe.codes.eq(weights.word[index * lanes : (index + 1) * lanes]),
                 pe.valid.eq(valid),
                 pe.first.eq(first),
             ]

@@ -102,7 +102,7 @@ def engine_of(layer: Layer, source: Tensor, folding: Folding):
 
 
 def run_engine(layer: Layer, source: Tensor, folding: Folding, x: np.ndarray, **stalls):
-    """The engine's output for frames ``x`` (N, H, W, C), as (N, OH, OW, O), and the cycle of every frame's last word."""
+    """The engine's output (N, OH, OW, O) for frames ``x`` (N, H, W, C), and the cycle of every frame's last word."""
     count = len(x) * int(np.prod(layer.output.shape)) // folding.lanes
     words, cycles = run_stream(engine_of(layer, source, folding), words_of(x, folding.simd), count, **stalls)
     y = np.array(words).reshape(len(x), *layer.output.shape)

@@ -26,7 +26,8 @@ def hardware(mul, add, shift, lo, hi, accs, *, lanes=1, intervals=None, gaps=Fal
     rows += [(0, [0] * lanes)] * Requantizer.LATENCY
     valid, out = clocked(dut, rows, inputs=["valid", "acc"], outputs=["o_valid", "o"])
     latency = Requantizer.LATENCY
-    assert valid[latency:] == [v for v, _ in rows[:-latency]] and not any(valid[:latency])
+    assert valid[latency:] == [v for v, _ in rows[:-latency]]
+    assert not any(valid[:latency])
     return np.array([word for v, word in zip(valid, out, strict=True) if v]).reshape(np.shape(accs))
 
 

@@ -1,0 +1,193 @@
+"""The checks themselves: each of these faults, planted in the design, is caught by an ordinary check.
+
+Every fault names the check that must catch it; the same check passes on the design as it is.
+"""
+
+import numpy as np
+import pytest
+
+import hwgen.rtl.conv
+import hwgen.rtl.pe
+from hwgen.floatnet import PoolKind
+from hwgen.interval import Interval
+from hwgen.plan import Folding
+from hwgen.rtl.conv import ConvEngine
+from hwgen.rtl.direct import Direct
+from hwgen.rtl.frame import Egress, Ingress
+from hwgen.rtl.pe import PE
+from hwgen.rtl.pool import PoolEngine
+from hwgen.rtl.queue import Queue
+from hwgen.rtl.requant import Requantizer
+from hwgen.rtl.results import Results
+from hwgen.rtl.top import Core
+from hwgen.rtl.width import Narrow, Widen
+from hwgen.rtl.window import Window
+
+from ..networks import BYTE, SIGNED, conv, frames, pool, tensor
+from . import test_frame, test_width
+from .drive import assert_exact
+from .mutants import mutate
+from .test_conv import extremes
+from .test_top import check_core, small
+
+
+def windowed():
+    """A padded convolution with groups and serialised results, under stalls."""
+    rng = np.random.default_rng(0)
+    source = tensor((4, 3, 2), BYTE)
+    layer = conv(rng, source, 4, (3, 3), pads=(1, 1, 1, 1))
+    x = frames(rng, source, 3)
+    assert_exact(layer, source, Folding(2, 1, 1), x)
+    assert_exact(layer, source, Folding(4, 2, 2), x, stall_in=0.1, stall_out=0.9, seed=1)
+
+
+def dense():
+    """A dense layer whose inputs drive the accumulators to both ends of their interval."""
+    rng = np.random.default_rng(1)
+    source = tensor((2, 1, 4), SIGNED)
+    layer = conv(rng, source, 4, (2, 1), output=Interval.of_bits(16, signed=True))
+    x = np.concatenate([extremes(layer, source), frames(rng, source, 4)])
+    assert_exact(layer, source, Folding(2, 2, 1), x)
+    assert_exact(layer, source, Folding(4, 4, 4), x, stall_in=0.3, stall_out=0.7, seed=1)
+
+
+def pooled():
+    """A padded maximum and a global average of signed values."""
+    rng = np.random.default_rng(2)
+    source = tensor((4, 4, 2), Interval(-128, -20))
+    maximum = pool(rng, source, PoolKind.MAX, (3, 3), (2, 2), pads=(1, 1, 0, 0))
+    average = pool(rng, source, PoolKind.AVERAGE, (4, 4), (1, 1), output=SIGNED)
+    for layer in (maximum, average):
+        assert_exact(layer, source, Folding(1, 1, 1), frames(rng, source, 3), stall_out=0.5)
+
+
+def core():
+    """A whole core with damaged frames between good ones, under stalls."""
+    net, foldings = small()
+    x = frames(np.random.default_rng(5), net.input, 5)
+    check_core(net, foldings, x, cut=(1,), stretch=(3,), stall_in=0.2, stall_out=0.6, seed=2)
+
+
+def widths():
+    """The lane converters, stalled on both sides."""
+    stalls = {"stall_in": 0.2, "stall_out": 0.85, "seed": 1}
+    test_width.test_widen(2, 3, stalls)
+    test_width.test_narrow(2, 3, stalls)
+
+
+def framing():
+    """Short, good and long frames of two beats in every order, from a source that pauses."""
+    test_frame.test_every_pair_of_lengths(2, {"stall_in": 0.5, "seed": 1})
+
+
+CHECKS = {check.__name__: check for check in (windowed, dense, pooled, core, widths, framing)}
+
+MUTANTS = {
+    # name: (check, owner, function, old, new)
+    "ones' complement is not corrected": (
+        "windowed", ConvEngine, "_requantizer", "add + mul * negative", "add"
+    ),
+    "rounding half is missing": (
+        "windowed", ConvEngine, "_requantizer", "add + mul * negative",
+        "add + mul * negative - (1 << requant.shift - 1)"
+    ),
+    "window begins one word late": (
+        "windowed", Window, "elaborate", "start = -(top * width + left) * self._words",
+        "start = 1 - (top * width + left) * self._words"
+    ),
+    "window moves one column too far": (
+        "windowed", Window, "_loops", "geometry.stride[1] * words, column", "geometry.stride[1] * words + words, column"
+    ),
+    "padding is zero": (
+        "windowed", Window, "_pad_value", "values = self._pad[lane :: self._simd]", "values = [0]"
+    ),
+    "right padding is not seen": (
+        "windowed", Window, "_outside", "(column < 0) | (column >= width)", "(column < 0) | (column > width)"
+    ),
+    "buffer is overwritten": (
+        "windowed", Window, "elaborate", "self.i.ready.eq(free)", "self.i.ready.eq(1)"
+    ),
+    "first flag of a window is stale": (
+        "windowed", Window, "elaborate", "begins.eq(ends)", "begins.eq(begins)"
+    ),
+    "first flag of a stream is stale": (
+        "dense", Direct, "elaborate", "begins.eq(ends_frame), ", ""
+    ),
+    "weights come in the wrong order": (
+        "windowed", hwgen.rtl.conv, "rom_words", "(0, 2, 3, 4, 1, 5)", "(0, 3, 2, 4, 1, 5)"
+    ),
+    "weights of PEs are swapped": (
+        "dense", hwgen.rtl.conv, "rom_words", "(2, 3, 4, 0, 1, 5)", "(2, 3, 4, 1, 0, 5)"
+    ),
+    "sign is swapped": (
+        "dense", hwgen.rtl.pe, "shift_and_sign", "negative.replicate", "(~negative).replicate"
+    ),
+    "accumulator is one bit too narrow": (
+        "dense", PE, "elaborate", "shape_of(self._accumulator)",
+        "Shape(self._accumulator.bits - 1, self._accumulator.signed)"
+    ),
+    "accumulator ring is one too long": (
+        "dense", PE, "elaborate", "range(self._groups)", "range(self._groups + 1)"
+    ),
+    "lower clip is off by one": (
+        "windowed", Requantizer, "_lane", "floor < lo, lo,", "floor < lo, lo + 1,"
+    ),
+    "upper clip wraps": (
+        "windowed", Requantizer, "_lane", "Mux(floor > hi, hi, floor)", "floor"
+    ),
+    "shift is one too short": (
+        "dense", Requantizer, "_lane", "floor.eq(total >> self._shift)", "floor.eq(total >> self._shift - 1)"
+    ),
+    "constants of the wrong channel": (
+        "dense", Requantizer, "elaborate", "index == words - 1, 0, index + 1", "index == words - 1, 0, index"
+    ),
+    "claims are ignored": (
+        "windowed", Queue, "elaborate", "self.room.eq(free >= self._words)", "self.room.eq(1)"
+    ),
+    "stalls of the sink are ignored": (
+        "windowed", Queue, "elaborate", "store.r_en.eq(self.o.ready)", "store.r_en.eq(1)"
+    ),
+    "results are overrun": (
+        "dense", Results, "elaborate", "queue.room & (pace == 0)", "queue.room"
+    ),
+    "maximum keeps the last window's": (
+        "pooled", PoolEngine, "_combine", "first | (x > acc)", "x > acc"
+    ),
+    "sum starts from the last window's": (
+        "pooled", PoolEngine, "_combine", "Mux(first, 0, acc)", "acc"
+    ),
+    "packed word is overwritten": (
+        "widths", Widen, "elaborate", "~completes | ~full | self.o.ready", "1"
+    ),
+    "words are cut in the wrong order": (
+        "widths", Narrow, "elaborate", "held[:width]", "held[-width:]"
+    ),
+    "long frame is not discarded": (
+        "core", Ingress, "elaborate", "discarding.eq(~filling & ~self.tlast)", "discarding.eq(0)"
+    ),
+    "short frame is not filled": (
+        "core", Ingress, "elaborate", "filling.eq(self.tlast)", "filling.eq(0)"
+    ),
+    "short frame is not reported": (
+        "framing", Ingress, "elaborate", "self.error.eq(filling | ~self.tlast)", "self.error.eq(~self.tlast)"
+    ),
+    "tlast comes with the wrong word": (
+        "core", Egress, "elaborate", "index == self._words - 2", "index == self._words - 1"
+    ),
+    "frames are counted twice": (
+        "core", Core, "_count", "& self.m_axis_tready & self.m_axis_tlast", "& self.m_axis_tready"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_design_passes(check):
+    CHECKS[check]()
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_fault_is_caught(name, monkeypatch):
+    check, *fault = MUTANTS[name]
+    mutate(monkeypatch, *fault)
+    with pytest.raises(AssertionError):
+        CHECKS[check]()
