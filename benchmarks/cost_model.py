@@ -24,7 +24,7 @@ from hwgen.emit.verilog import to_verilog
 from hwgen.floatnet import PoolKind, window_shape
 from hwgen.interval import Interval
 from hwgen.network import Conv, Pool, Requant, Tensor
-from hwgen.plan.cost import layer_cost
+from hwgen.plan.cost import layer_cost, lut_features
 from hwgen.plan.folding import Folding
 from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
@@ -111,17 +111,33 @@ def synthesize(component, family: str) -> tuple[int, int]:
     return luts, rams
 
 
+def cases() -> list[tuple[str, Conv | Pool, Tensor, Folding]]:
+    """Name, layer, source and folding of every engine in the data."""
+    found: list[tuple[str, Conv | Pool, Tensor, Folding]] = []
+    for code, shape, outputs, kernel, pad, pe, simd in CONVOLUTIONS:
+        layer, source = convolution(code, shape, outputs, kernel, pad)
+        name = f"{code} {kernel}x{kernel} of {shape} to {outputs}, PE {pe}, SIMD {simd}"
+        found.append((name, layer, source, Folding.of(layer, pe, simd)))
+    for kind, shape, kernel, lanes in POOLS:
+        pool, source = pooling(kind, shape, kernel)
+        name = f"{kind.value} pool {kernel}x{kernel} of {shape}, {lanes} lanes"
+        found.append((name, pool, source, Folding.of(pool, lanes, lanes)))
+    return found
+
+
 def fit(family: str) -> None:
     """Print coefficients that minimise the relative error on the stored rows, none of them negative."""
     rows = json.loads((RESULTS / f"cost_model_{family}.json").read_text())["rows"]
-    names = sorted({name for row in rows for name in row["features"]})
-    weights = np.array([[row["features"].get(name, 0) / row["lut"] for name in names] for row in rows])
-    solution, _ = nnls(weights, np.ones(len(rows)))
-    error = weights @ solution - 1
+    luts = np.array([row["lut"] for row in rows])
+    features = [lut_features(layer, source, folding) for _, layer, source, folding in cases()]
+    names = sorted({name for row in features for name in row})
+    matrix = np.array([[row.get(name, 0) for name in names] for row in features])
+    solution, _ = nnls(matrix / luts[:, None], np.ones(len(luts)))
     print(f'    "{family}": {{')
     for name, value in zip(names, solution, strict=True):
         print(f'        "{name}": {value:.3g},')
     print("    },")
+    error = matrix @ solution / luts - 1
     print(f"error: mean {np.abs(error).mean():.1%}, worst {error[np.abs(error).argmax()]:+.1%}")
 
 
@@ -134,17 +150,8 @@ def main() -> None:
     if options.fit:
         fit(options.family)
         return
-    cases = []
-    for code, shape, outputs, kernel, pad, pe, simd in CONVOLUTIONS:
-        layer, source = convolution(code, shape, outputs, kernel, pad)
-        cases.append((f"{code} {kernel}x{kernel} {shape[2]}->{outputs} PE {pe} SIMD {simd}", layer, source, pe, simd))
-    for kind, shape, kernel, lanes in POOLS:
-        layer, source = pooling(kind, shape, kernel)
-        cases.append((f"{kind.value} pool {kernel}x{kernel} of {shape}, {lanes} lanes", layer, source, lanes, lanes))
-
     rows = []
-    for name, layer, source, pe, simd in cases:
-        folding = Folding.of(layer, pe, simd)
+    for name, layer, source, folding in cases():
         predicted = layer_cost(layer, source, folding, options.family)
         engine = ConvEngine if isinstance(layer, Conv) else PoolEngine
         lut, bram = synthesize(engine(layer, source, folding), options.family)

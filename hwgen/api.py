@@ -302,6 +302,7 @@ def demo(output: PathLike = "hwgen-demo", *, progress: Progress | None = None) -
         board=bundled.BOARD,
         data=bundled.test_path(),
         scale=bundled.SCALE,
+        max_luts=bundled.MAX_LUTS,
         frames=bundled.FRAMES,
         progress=progress,
     )

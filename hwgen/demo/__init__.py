@@ -11,13 +11,16 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["BOARD", "FRAMES", "SCALE", "calibration_path", "model_path", "test_path"]
+__all__ = ["BOARD", "FRAMES", "MAX_LUTS", "SCALE", "calibration_path", "model_path", "test_path"]
 
 SCALE = 1 / 16
 """Pixels are 0..16; the model was trained on ``x * SCALE``."""
 
 BOARD = "icebreaker"
 """The smallest board that the model is meant for: an iCE40 UP5K with 5,280 LUTs."""
+
+MAX_LUTS = 5_100
+"""More than the planner would fill of such a device by itself; known to route, and twice as fast."""
 
 FRAMES = 360
 """Frames that the demonstration simulates: all of the test images."""

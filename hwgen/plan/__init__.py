@@ -1,6 +1,6 @@
 """Planning: engine and folding of every layer, before anything is synthesized."""
 
 from .folding import Folding
-from .plan import Plan, PlannedLayer, plan
+from .search import FILL, Plan, PlannedLayer, plan
 
-__all__ = ["Folding", "Plan", "PlannedLayer", "plan"]
+__all__ = ["FILL", "Folding", "Plan", "PlannedLayer", "plan"]

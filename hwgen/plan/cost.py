@@ -39,8 +39,50 @@ SHAPES = {
 """(bits, words) that one block RAM can be."""
 
 COEFFICIENTS: dict[str, dict[str, float]] = {
-    "ecp5": {},
-    "ice40": {},
+    "ecp5": {
+        "accumulator": 4.13,
+        "base_mux": 0.393,
+        "capture": 0,
+        "constants": 0,
+        "direct": 0,
+        "engine": 0,
+        "maximum": 3.39,
+        "multiples": 8.38,
+        "octaves": 3.45,
+        "padded_bits": 0,
+        "padding": 109,
+        "pool_sum": 6.2,
+        "queue": 1.59,
+        "requantizer": 0,
+        "requantizer_constant": 0,
+        "ring": 1.24,
+        "shift_mux": 1.22,
+        "small_memory": 0.342,
+        "tree": 1.53,
+        "window": 16.5,
+    },
+    "ice40": {
+        "accumulator": 3.38,
+        "base_mux": 0,
+        "capture": 1.56,
+        "constants": 0,
+        "direct": 14.7,
+        "engine": 144,
+        "maximum": 10.7,
+        "multiples": 10.9,
+        "octaves": 3.97,
+        "padded_bits": 0,
+        "padding": 242,
+        "pool_sum": 10.5,
+        "queue": 0,
+        "requantizer": 0,
+        "requantizer_constant": 0,
+        "ring": 1.62,
+        "shift_mux": 1.01,
+        "small_memory": 0.13,
+        "tree": 3.04,
+        "window": 2.41,
+    },
 }
 """LUT4s per unit of each feature of :func:`lut_features`; made by ``benchmarks/cost_model.py --fit``."""
 
@@ -112,11 +154,13 @@ def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> C
     """LUTs and block RAMs of ``layer`` on ``folding``, input buffer, weights and output queue included."""
     geometry = geometry_of(layer)
     coefficients = COEFFICIENTS[family]
-    luts = sum(coefficients.get(name, 0) * value for name, value in lut_features(layer, source, folding).items())
+    luts = sum(coefficients[name] * value for name, value in lut_features(layer, source, folding).items())
     rams = 0
     if not geometry.direct:
         bits = source.interval.bits * folding.simd
         rams += memory_rams(family, bits, buffer_words(geometry, folding.simd))
+    if family == "ice40" and layer.requant is not None:
+        rams += block_rams(family, folding.lanes * layer.output.interval.bits, 16)  # no LUT RAM: the queue takes one
     if isinstance(layer, Conv):
         bits = folding.macs_per_cycle * layer.codebook.bits
         words = layer.codes.size // folding.macs_per_cycle

@@ -35,7 +35,7 @@ def _span(geometry: Geometry, words: int) -> int:
 
 
 def _overhang(geometry: Geometry, words: int) -> int:
-    """Words by which a window may begin behind what a later one still needs: only with padding wider than the kernel."""
+    """Words by which a window may begin behind what a later one needs: only with padding wider than the kernel."""
     width = geometry.shape[1]
     _, _, bottom, right = geometry.pads
     beyond_row = right - geometry.kernel[1]

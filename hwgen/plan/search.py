@@ -15,7 +15,7 @@ from .folding import Folding, divisors
 __all__ = ["FILL", "Plan", "PlannedLayer", "plan"]
 
 FILL = 0.85
-"""Share of a device's LUTs that a plan uses at most: above it place and route gets slow, then fails."""
+"""Share of a device's LUTs that a plan uses unless told otherwise: above it place and route gets slow, then fails."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def plan(
 ) -> Plan:
     """Choose PE x SIMD of every layer.
 
-    Without ``target_fps``: the fastest pipeline within the board's LUTs (``FILL`` of them, or ``max_luts``) and block
-    RAMs; with it: the smallest one that makes that many frames per second at ``clock_mhz`` (default: the board's usual
-    clock). No layer is made faster than the slowest stage needs.
+    Without ``target_fps``: the fastest pipeline within the board's LUTs (``FILL`` of them, or ``max_luts`` if given)
+    and block RAMs; with it: the smallest one that makes that many frames per second at ``clock_mhz`` (default: what
+    the board usually reaches). No layer is made faster than the slowest stage needs.
 
     Raises :class:`HwgenError` with the number that is too large when nothing fits.
     """
     clock = clock_mhz or board.frequency_mhz
-    luts = min(int(board.lut * FILL), max_luts) if max_luts is not None else int(board.lut * FILL)
+    luts = min(board.lut, max_luts) if max_luts is not None else int(board.lut * FILL)
     options = _options(network, board)
     limits = sorted({cycles for layer in options for cycles, _, _ in layer})
     if target_fps is not None:
