@@ -26,6 +26,7 @@ FOLDER = Path(os.environ.get("HWGEN_BENCH") or Path(__file__).parent)
 BENCH = json.loads((FOLDER / "bench.json").read_text())
 STALLS = os.environ.get("HWGEN_STALLS", "")
 TRACE = os.environ.get("HWGEN_TRACE", "") not in ("", "0")
+TAPPED = ("valid", "ready", "payload")
 STEADY_FRAMES = 4
 """Frames sent without stalls at the start, to measure latency and the initiation interval."""
 
@@ -100,8 +101,8 @@ class Tap:
     """Watches one layer's output stream inside the core."""
 
     def __init__(self, dut, tap: dict):
-        engine = getattr(dut, tap["engine"])
-        self.clk, self.valid, self.ready, self.payload = dut.clk, engine.o__valid, engine.o__ready, engine.o__payload
+        self.clk = dut.clk
+        self.valid, self.ready, self.payload = (getattr(dut, f"{tap['engine']}_{n}") for n in TAPPED)
         self.tap = tap
         self.values: list[int] = []
 

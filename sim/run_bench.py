@@ -54,8 +54,8 @@ def public_signals(bench: dict) -> str:
     ports += [f"m_axis_t{n}" for n in ("data", "valid", "ready", "last", "user")]
     lines += [f'public_flat_rw -module "{bench["core"]}" -var "{port}"' for port in ports]
     for tap in bench["taps"]:
-        for port in ("o__valid", "o__ready", "o__payload"):
-            lines.append(f'public_flat_rd -module "{bench["core"]}_{tap["engine"]}" -var "{port}"')
+        for signal in ("valid", "ready", "payload"):
+            lines.append(f'public_flat_rd -module "{bench["core"]}" -var "{tap["engine"]}_{signal}"')
     return "\n".join(lines) + "\n"
 
 

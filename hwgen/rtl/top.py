@@ -101,6 +101,7 @@ class Core(wiring.Component):
             m.submodules[name] = engine
             join(m, source, engine.i)
             source, lanes, tensor = engine.o, folding.lanes, layer.output
+            self._tap(m, name, source)
         source = self._convert(m, "egress_width", tensor.interval, source, lanes, 1)
 
         m.submodules.egress = egress = Egress(network.output.interval, self.output_words)
@@ -135,6 +136,13 @@ class Core(wiring.Component):
         m.submodules[name] = gearbox = Gearbox(interval, lanes, wanted)
         join(m, source, gearbox.i)
         return gearbox.o
+
+    @staticmethod
+    def _tap(m, name, source):
+        """Wires with names of their own, for a bench to watch: a port's name may have to give way to a signal's."""
+        valid, ready = Signal(name=f"{name}_valid"), Signal(name=f"{name}_ready")
+        payload = Signal(len(Value.cast(source.payload)), name=f"{name}_payload")
+        m.d.comb += [valid.eq(source.valid), ready.eq(source.ready), payload.eq(Value.cast(source.payload))]
 
     def _count(self, m, ingress):
         m.d.comb += self.identity.eq(self._identity)

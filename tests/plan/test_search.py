@@ -1,0 +1,196 @@
+"""Planning: the fastest that fits, the smallest that is fast enough, and a reason when there is none."""
+
+import itertools
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwgen.boards import board
+from hwgen.errors import HwgenError
+from hwgen.floatnet import PoolKind
+from hwgen.interval import Interval
+from hwgen.plan import FILL, Folding, plan
+from hwgen.plan.cost import layer_cost
+from hwgen.plan.folding import divisors
+
+from ..networks import conv, network, pool, tensor
+
+ULX3S = board("ulx3s-25f")
+ICEBREAKER = board("icebreaker")
+
+
+@pytest.fixture(scope="module")
+def net():
+    """About the size of LeNet's front half."""
+    rng = np.random.default_rng(0)
+    source = tensor((12, 12, 1))
+    a = conv(rng, source, 8, (3, 3), pads=(1, 1, 1, 1), name="a")
+    b = pool(rng, a.output, PoolKind.MAX, (2, 2), (2, 2), name="b")
+    c = conv(rng, b.output, 12, (3, 3), pads=(1, 1, 1, 1), name="c")
+    d = conv(rng, c.output, 10, (6, 6), output=Interval.of_bits(18, signed=True), name="d")
+    return network(a, b, c, d, source=source)
+
+
+@pytest.fixture(scope="module")
+def smallest(net):
+    """LUTs of the plan that is as small as can be: one frame per second."""
+    return plan(net, ULX3S, target_fps=1).cost.lut
+
+
+def every_folding(layer):
+    inputs = divisors(layer.input_shape[2])
+    if not hasattr(layer, "codes"):
+        return [Folding(lanes, lanes, lanes) for lanes in inputs]
+    return [Folding.of(layer, pe, simd) for pe in divisors(layer.codes.shape[0]) for simd in inputs]
+
+
+def test_fits_and_uses_the_device(net):
+    found = plan(net, ULX3S)
+    assert found.cost.lut <= found.lut_budget == int(ULX3S.lut * FILL)
+    assert found.cost.bram <= found.bram_budget == ULX3S.bram
+    assert found.board == "ulx3s-25f"
+    for folding, layer in zip(found.foldings, net.layers, strict=True):
+        folding.validate(layer)
+
+
+def test_figures_are_those_of_the_foldings(net):
+    found = plan(net, ULX3S)
+    for planned, layer in zip(found.layers, net.layers, strict=True):
+        assert planned.cycles == planned.folding.cycles(layer)
+        assert planned.cost == layer_cost(layer, net.tensor(layer.source), planned.folding, ULX3S.family)
+    simd = found.foldings[0].simd
+    assert found.input_cycles == 144 // simd
+    assert found.output_cycles == 10
+    assert found.cycles_per_frame == max(found.input_cycles, *(layer.cycles for layer in found.layers))
+    assert found.frames_per_second == found.clock_mhz * 1e6 / found.cycles_per_frame
+    assert found.bottleneck in {"input", "output", *(layer.name for layer in net.layers)}
+
+
+@pytest.mark.parametrize("share", [1.0, 1.3, 2.0, 4.0])
+def test_nothing_that_fits_is_faster(net, smallest, share):
+    """Against every balanced combination: for each rate that a layer could reach, its cheapest folding."""
+    limit = int(smallest * share)
+    found = plan(net, ULX3S, max_luts=limit)
+    assert found.cost.lut <= limit
+    shell = found.cost.lut - sum(layer.cost.lut for layer in found.layers)
+    faster = sorted(
+        {folding.cycles(layer) for layer in net.layers for folding in every_folding(layer)},
+    )
+    for cycles in itertools.takewhile(lambda c: c < found.cycles_per_frame, faster):
+        cheapest = []
+        for layer in net.layers:
+            costs = [
+                layer_cost(layer, net.tensor(layer.source), folding, ULX3S.family).lut
+                for folding in every_folding(layer)
+                if folding.cycles(layer) <= cycles
+            ]
+            cheapest.append(min(costs, default=limit + 1))
+        assert shell + sum(cheapest) > limit, f"{cycles} cycles per frame would fit too"
+
+
+def test_more_luts_are_never_slower(net, smallest):
+    budgets = [int(smallest * (1 + step / 4)) for step in range(24)]
+    rates = [plan(net, ULX3S, max_luts=luts).cycles_per_frame for luts in budgets]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > 4 * rates[-1], "the budget matters"
+
+
+def test_max_luts_cannot_exceed_the_device(net):
+    """Who names a limit may go past the share that is safe for the router, but not past the device."""
+    assert plan(net, ULX3S, max_luts=10**9).lut_budget == ULX3S.lut
+    assert plan(net, ULX3S, max_luts=20_000).lut_budget == 20_000
+
+
+def test_no_layer_is_faster_than_it_must(net):
+    """Any cheaper folding of any layer would make the frame slower."""
+    found = plan(net, ULX3S)
+    price = ULX3S.lut / ULX3S.bram
+    for planned, layer in zip(found.layers, net.layers, strict=True):
+        own = planned.cost.lut + price * planned.cost.bram
+        for folding in every_folding(layer):
+            cost = layer_cost(layer, net.tensor(layer.source), folding, ULX3S.family)
+            if cost.lut + price * cost.bram < own:
+                assert folding.cycles(layer) > found.cycles_per_frame
+
+
+def test_a_target_takes_the_smallest_that_reaches_it(net):
+    fastest = plan(net, ULX3S)
+    sizes = []
+    for share in (0.02, 0.1, 0.3, 1.0):
+        target = fastest.frames_per_second * share
+        found = plan(net, ULX3S, target_fps=target)
+        assert found.frames_per_second >= target * (1 - 1e-9)
+        sizes.append(found.cost.lut)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] / 2
+
+
+def test_the_clock_counts(net):
+    slow = plan(net, ULX3S, clock_mhz=50)
+    fast = plan(net, ULX3S, clock_mhz=100)
+    assert slow.cycles_per_frame == fast.cycles_per_frame
+    assert slow.frames_per_second * 2 == fast.frames_per_second
+    assert plan(net, ULX3S).clock_mhz == ULX3S.frequency_mhz
+
+
+def test_too_few_luts_are_named(net):
+    with pytest.raises(HwgenError, match="does not fit ulx3s-25f") as caught:
+        plan(net, ULX3S, max_luts=500)
+    needed, allowed, worst = map(
+        int, re.search(r"about (\d+) LUTs and (\d+) may be used, (\d+) of them for '\w+'", str(caught.value)).groups()
+    )
+    assert allowed == 500 < worst < needed
+
+
+def test_too_few_block_rams_are_named():
+    rng = np.random.default_rng(0)
+    source = tensor((8, 8, 32))
+    big = network(conv(rng, source, 64, (8, 8), name="big"), source=source)
+    with pytest.raises(HwgenError, match=r"it needs (\d+) block RAMs of 30, (\d+) of them for 'big'") as caught:
+        plan(big, ICEBREAKER)
+    # 131,072 codes of four bits in block RAMs of 4,096 bits.
+    assert int(re.search(r"(\d+) of them", str(caught.value)).group(1)) >= 128
+
+
+def test_an_impossible_rate_is_named(net):
+    with pytest.raises(HwgenError) as caught:
+        plan(net, ULX3S, target_fps=5e6)
+    text = str(caught.value)
+    assert re.search(r"^5e\+06 frames/s at 100 MHz allow 20 cycles per frame, but '\w+' needs \d+ at its", text)
+
+
+def test_a_rate_that_does_not_fit_names_the_luts(net):
+    small = replace(ICEBREAKER, lut=1_500)
+    with pytest.raises(HwgenError, match=r"does not fit icebreaker: it needs about \d+ LUTs and 1275 may be used"):
+        plan(net, small, target_fps=10_000)
+
+
+@pytest.mark.parametrize("target", [0, -5, float("nan")])
+def test_refuses_a_target_that_is_no_rate(net, target):
+    with pytest.raises(HwgenError, match="target fps must be positive"):
+        plan(net, ULX3S, target_fps=target)
+
+
+def test_json(net):
+    found = plan(net, ULX3S)
+    result = json.loads(json.dumps(found.as_dict()))
+    assert list(result) == [
+        "board",
+        "clock_mhz",
+        "cycles_per_frame",
+        "frames_per_second",
+        "bottleneck",
+        "lut",
+        "bram",
+        "lut_budget",
+        "bram_budget",
+        "layers",
+    ]
+    keys = ["name", "kind", "pe", "simd", "lanes", "cycles", "utilisation", "macs", "lut", "bram"]
+    assert [list(layer) for layer in result["layers"]] == [keys] * 4
+    assert [layer["kind"] for layer in result["layers"]] == ["conv", "max pool", "conv", "conv"]
+    assert [layer["macs"] for layer in result["layers"]] == [144 * 72, 0, 36 * 12 * 72, 36 * 12 * 10]
+    assert max(layer["utilisation"] for layer in result["layers"]) <= 1
