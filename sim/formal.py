@@ -19,7 +19,7 @@ from amaranth.lib import wiring
 from hwgen import tools
 from hwgen.errors import HwgenError
 
-__all__ = ["Refuted", "StreamRules", "hold", "prove", "prove_always", "prove_bounded", "registers"]
+__all__ = ["Refuted", "StreamRules", "driven", "hold", "prove", "prove_always", "prove_bounded"]
 
 
 class Refuted(AssertionError):
@@ -39,7 +39,7 @@ def prove_always(component, folder: Path, *, steps: int = 20) -> None:
 
     Induction starts from any state, so it may need assertions about the state itself. Raises :class:`Refuted`.
     """
-    _solve(component, folder, f"-tempinduct -seq 1 -maxsteps {steps} -set rst 0")
+    _solve(component, folder, f"-tempinduct -maxsteps {steps} -set rst 0")
 
 
 def prove_bounded(component, folder: Path, *, steps: int) -> None:
@@ -47,13 +47,14 @@ def prove_bounded(component, folder: Path, *, steps: int) -> None:
 
     Weaker than :func:`prove_always`, for statements whose induction would need the whole datapath's invariant.
     """
-    _solve(component, folder, f"-tempinduct-baseonly -seq 1 -maxsteps {steps} -set rst 0")
+    _solve(component, folder, f"-tempinduct-baseonly -maxsteps {steps} -set rst 0")
 
 
 def _solve(component, folder: Path, options: str) -> None:
     (folder / "proof.il").write_text(rtlil.convert(component, name="proof", platform="formal", emit_src=False))
     log = folder / "proof.log"
     # Flat and without memories, because the solver knows only cells; chformal turns $check into what it looks for.
+    # A proof without an assertion left would be a proof of nothing.
     script = (
         "read_rtlil proof.il; hierarchy -top proof; proc; flatten; memory -nordff; async2sync; chformal -lower; "
         "opt -share_all; select -assert-min 1 t:$assert; "
@@ -68,20 +69,18 @@ def _solve(component, folder: Path, options: str) -> None:
         raise
 
 
-def registers(fragment: Fragment, domain: str = "sync") -> dict[str, Signal]:
-    """What an elaborated component drives in ``domain``, by name, in its parts by ``part.name``: for invariants.
+def driven(fragment: Fragment, domain: str = "sync") -> dict[str, Signal]:
+    """Signals that an elaborated component drives in ``domain``, by name, in its parts by ``part.name``.
 
-    Elaborate once with ``Fragment.get(component, "formal")`` and give the fragment to the module of the proof.
+    For invariants about registers, or ("comb") about wires. Elaborate once with ``Fragment.get(component, "formal")``
+    and make the fragment a submodule of the proof.
     """
-    found = {signal.name: signal for signal in _driven(fragment, domain)}
-    for part, name, _ in fragment.subfragments:
-        found |= {f"{name}.{inner}": signal for inner, signal in registers(part, domain).items()}
-    return found
-
-
-def _driven(fragment: Fragment, domain: str) -> Sequence[Signal]:
     statements = fragment.statements.get(domain)
-    return list(statements._lhs_signals()) if statements else []
+    # Amaranth has no public way to ask; the alternative is to make every such register an attribute of its component.
+    found = {signal.name: signal for signal in statements._lhs_signals()} if statements else {}
+    for part, name, _ in fragment.subfragments:
+        found |= {f"{name}.{inner}": signal for inner, signal in driven(part, domain).items()}
+    return found
 
 
 def hold(m: Module, valid, ready, payload, claim: Callable = Assert) -> None:

@@ -114,17 +114,7 @@ class Core(wiring.Component):
             egress.tready.eq(self.m_axis_tready),
         ]
 
-        # One error bit per frame between its two ends. Every layer may hold the rest of one frame and the start of
-        # the next; with the bits full, the last word of a new frame waits.
-        m.submodules.flags = flags = fifo.SyncFIFO(width=1, depth=len(network.layers) + 2)
-        m.d.comb += [
-            flags.w_data.eq(ingress.error),
-            flags.w_en.eq(ingress.done),
-            ingress.done_ready.eq(flags.w_rdy),
-            egress.flag.valid.eq(flags.r_rdy),
-            egress.flag.payload.eq(flags.r_data),
-            flags.r_en.eq(egress.flag.ready),
-        ]
+        self._flag(m, ingress, egress)
         self._count(m, ingress)
         return m
 
@@ -136,6 +126,26 @@ class Core(wiring.Component):
         m.submodules[name] = gearbox = Gearbox(interval, lanes, wanted)
         join(m, source, gearbox.i)
         return gearbox.o
+
+    def _flag(self, m, ingress, egress):
+        """One error bit per frame, from its first end to its last.
+
+        Every layer may hold the rest of one frame and the start of the next; when the bits are full, the last word of
+        a new frame waits. The two ends may lie at two ends of the device, so both directions are registered, and room
+        is kept for the frames that end meanwhile.
+        """
+        in_flight = 4
+        m.submodules.flags = flags = fifo.SyncFIFO(width=1, depth=len(self._foldings) + 2 + in_flight)
+        m.d.sync += [
+            flags.w_data.eq(ingress.error),
+            flags.w_en.eq(ingress.done),
+            ingress.done_ready.eq(flags.level <= flags.depth - in_flight),
+        ]
+        m.d.comb += [
+            egress.flag.valid.eq(flags.r_rdy),
+            egress.flag.payload.eq(flags.r_data),
+            flags.r_en.eq(egress.flag.ready),
+        ]
 
     @staticmethod
     def _tap(m, name, source):

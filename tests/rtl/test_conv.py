@@ -77,13 +77,16 @@ def test_initiation_interval(name, folding):
 
 @pytest.mark.parametrize(("name", "folding"), CASES, ids=str)
 def test_lanes_are_busy(name, folding):
-    """With as many lanes as keep up, nearly every cycle of a frame is a multiplication of every PE."""
+    """With as many lanes as keep up, every PE multiplies in every cycle, unless the map cannot come in that fast."""
     layer, _ = make(name)
     chosen = Folding.of(layer, folding[0], folding[1])
     geometry = geometry_of(layer)
     words_in = geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(chosen.simd)
-    if chosen.cycles(layer) > words_in and not geometry.direct:
-        assert layer.macs == chosen.cycles(layer) * chosen.macs_per_cycle
+    utilisation = layer.macs / (chosen.cycles(layer) * chosen.macs_per_cycle)
+    if geometry.direct:
+        assert utilisation >= 0.9
+    else:
+        assert utilisation == 1 or chosen.cycles(layer) == words_in
 
 
 def extremes(layer, source):

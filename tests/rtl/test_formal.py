@@ -23,7 +23,7 @@ from hwgen.rtl.queue import Queue
 from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
-from hwgen.sim.formal import Refuted, StreamRules, prove, prove_always, prove_bounded, registers
+from hwgen.sim.formal import Refuted, StreamRules, driven, prove, prove_always, prove_bounded
 
 from ..networks import conv, pool, tensor
 from .mutants import mutate
@@ -91,7 +91,7 @@ class RequantizerProof(wiring.Component):
             with m.If(self.valid):
                 m.d.sync += index.eq(Mux(index == count - 1, 0, index + 1))
             # Induction starts anywhere, so the channel counters must be said to agree.
-            m.d.comb += [Assert(index == registers(inside)["index"]), Assert(index < count)]
+            m.d.comb += [Assert(index == driven(inside)["index"]), Assert(index < count)]
         # Every value lies in its own channel's interval: what the caller promises, and what the widths rest on.
         for number, channel in enumerate(self._channels):
             with m.If(index == number):
@@ -144,7 +144,7 @@ class OdometerProof(wiring.Component):
         m = Module()
         dut = Odometer(self._sizes)
         m.submodules.dut = inside = Fragment.get(dut, platform)
-        state = registers(inside)
+        state = driven(inside)
         m.d.comb += dut.step.eq(self.step)
         ended = Const(1)
         for level, size in enumerate(self._sizes):
@@ -178,7 +178,7 @@ class QueueProof(wiring.Component):
         m = Module()
         dut, depth = self._dut, self._depth
         m.submodules.dut = inside = Fragment.get(dut, platform)
-        state = registers(inside)
+        state = driven(inside)
         m.d.comb += [
             dut.claim.eq(self.claim),
             dut.push.eq(self.push),
@@ -298,7 +298,7 @@ class EngineProof(wiring.Component):
         engine = self._engine
         m.submodules.dut = inside = Fragment.get(engine, platform)
         m.d.comb += [engine.i.valid.eq(self.valid), engine.o.ready.eq(self.ready)]
-        wires = registers(inside, "comb")
+        wires = driven(inside, "comb")
         claim, push = wires["results.claim"], wires["results.push"]
         words = engine.o.payload.shape().length
         per_claim = engine_rows(engine) // words
