@@ -70,12 +70,18 @@ class Folding:
 def output_lanes(layer: Layer, pe: int, simd: int) -> int:
     """The fewest lanes, a divisor of ``pe``, with which the results leave no later than the next ones are made.
 
-    A direct layer makes all groups' results in a row at the end of its reduction, so its drain is added to the
-    cycles of a frame; up to a sixteenth is accepted.
+    A direct layer makes all groups' results in a row at the end of its reduction: all but the last group's drain then
+    adds to the cycles of the reduction; up to a sixteenth is accepted.
     """
     if isinstance(layer, Pool):
         return simd
     geometry = geometry_of(layer)
     reduction = geometry.reduction(simd)
-    limit = max(1, reduction // 16) if geometry.direct else reduction
-    return next(lanes for lanes in divisors(pe) if pe // lanes <= limit)
+    groups = layer.codes.shape[0] // pe
+    accepted = reduction * groups // 16
+
+    def keeps_up(lanes: int) -> bool:
+        drain = pe // lanes
+        return drain <= reduction and (not geometry.direct or (groups - 1) * (drain - 1) <= accepted)
+
+    return next(lanes for lanes in divisors(pe) if lanes == pe or keeps_up(lanes))

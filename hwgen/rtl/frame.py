@@ -61,13 +61,15 @@ class Ingress(wiring.Component):
         for lane in range(self._lanes):
             byte = self.tdata[8 * lane : 8 * lane + width]
             m.d.comb += self.o.payload[lane].eq(Mux(filling, 0, byte))
-        allowed = self.done_ready | ~final
+        granted = Signal()  # a word that was offered once stays offered, whatever becomes of the room
+        allowed = self.done_ready | granted | ~final
         m.d.comb += [
             self.o.valid.eq((filling | (self.tvalid & ~discarding)) & allowed),
             self.tready.eq(discarding | (~filling & self.o.ready & allowed)),
             self.done.eq(self.o.valid & self.o.ready & final),
             self.error.eq(filling | ~self.tlast),
         ]
+        m.d.sync += granted.eq(self.o.valid & final & ~self.o.ready)
         with m.If(self.o.valid & self.o.ready):
             if self._beats > 1:
                 m.d.sync += [index.eq(Mux(final, 0, index + 1)), final.eq(~final & (index == self._beats - 2))]

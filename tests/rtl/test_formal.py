@@ -212,8 +212,6 @@ def test_unclaimed_words_are_refuted(tmp_path):
 
 AXI_IN = ("tvalid", "tready", ("tdata", "tlast"))
 AXI_OUT = ("tvalid", "tready", ("tdata", "tlast", "tuser"))
-DONE = ("done_ready", "done", ())
-"""The place for an error flag stays until it is used."""
 
 
 def tiny_conv(*, kernel, shape=(2, 2, 1)):
@@ -238,7 +236,7 @@ STREAMS = {
     "dense": (lambda: tiny_conv(kernel=(2, 2)), {}),
     "maximum": (lambda: tiny_pool(PoolKind.MAX), {}),
     "average": (lambda: tiny_pool(PoolKind.AVERAGE), {}),
-    "ingress": (lambda: Ingress(CRUMB, 2, 3), {"inputs": [AXI_IN, DONE]}),
+    "ingress": (lambda: Ingress(CRUMB, 2, 3), {"inputs": [AXI_IN]}),
     "egress": (lambda: Egress(Interval(-2, 1), 3), {"outputs": [AXI_OUT]}),
 }
 
