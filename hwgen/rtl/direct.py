@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
 from .odometer import Odometer
+from .relay import Relay
 from .stream import beat_signature, pipeline_signal, pixel_stream
 
 __all__ = ["Direct"]
@@ -19,7 +20,7 @@ class Direct(wiring.Component):
     * dense and 1x1 convolution: each word is used ``groups`` times, once for every group of output channels;
     * ``channelwise`` (global pooling): ``groups`` is the words per pixel, and each belongs to the next accumulator.
 
-    Throughput: one beat per cycle while words arrive and ``room`` is set. Latency: 1 cycle.
+    Throughput: one beat per cycle while words arrive and ``room`` is set. Latency: 2 cycles.
 
     Members
     -------
@@ -45,16 +46,21 @@ class Direct(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # A word is taken when its last group is done, which hangs on the queue at the other end of the engine; the
+        # stream before must not.
+        m.submodules.relay = relay = Relay(self.i.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i), relay.i)
+        source = relay.o
         m.submodules.odometer = odometer = Odometer([self._groups, self._length])
         next_word, ends_frame = odometer.carry[0], odometer.carry[1]
         begins = Signal(init=1)  # in the first of ``length`` words
         ends = Signal(init=self._length == 1)
         step = Signal()
         m.d.comb += [
-            step.eq(self.i.valid & (self.room | ~ends)),
+            step.eq(source.valid & (self.room | ~ends)),
             odometer.step.eq(step),
             self.claim.eq(step & ends),
-            self.i.ready.eq(step if self._channelwise else step & next_word),
+            source.ready.eq(step if self._channelwise else step & next_word),
         ]
         if self._length > 1:
             with m.If(step & next_word):
@@ -64,7 +70,7 @@ class Direct(wiring.Component):
             self.o.valid.eq(step),
             self.o.first.eq(begins),
             self.o.last.eq(ends),
-            word.eq(Value.cast(self.i.payload)),
+            word.eq(Value.cast(source.payload)),
         ]
         m.d.comb += Value.cast(self.o.data).eq(word)
         return m

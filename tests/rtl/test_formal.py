@@ -20,6 +20,7 @@ from hwgen.rtl.odometer import Odometer
 from hwgen.rtl.pool import PoolEngine
 from hwgen.rtl.product import multiple, select_base, shift_and_sign, split
 from hwgen.rtl.queue import Queue
+from hwgen.rtl.relay import Relay
 from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
@@ -230,6 +231,7 @@ STREAMS = {
     "widen": (lambda: Widen(CRUMB, 1, 3), {}),
     "narrow": (lambda: Narrow(CRUMB, 1, 3), {}),
     "gearbox": (lambda: Gearbox(CRUMB, 4, 6), {}),
+    "relay": (lambda: Relay(unsigned(2)), {}),
     "queue": (lambda: Queue(unsigned(2), words=2, depth=4), {}),
     "windowed convolution": (lambda: tiny_conv(kernel=(1, 2)), {}),
     "direct convolution": (lambda: tiny_conv(kernel=(1, 1)), {}),
