@@ -164,6 +164,6 @@ def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> C
     if isinstance(layer, Conv):
         bits = folding.macs_per_cycle * layer.codebook.bits
         words = layer.codes.size // folding.macs_per_cycle
-        rams += words // BANK_WORDS * memory_rams(family, bits, BANK_WORDS)
-        rams += memory_rams(family, bits, words % BANK_WORDS)
+        banks = -(-words // BANK_WORDS)
+        rams += banks * memory_rams(family, bits, BANK_WORDS if banks > 1 else words)
     return Cost(round(luts), rams)

@@ -48,14 +48,17 @@ class SequentialRom(wiring.Component):
             with m.If(self.advance):
                 m.d.sync += [address.eq(Mux(last, 0, address + 1)), last.eq(address == len(words) - 2)]
 
+        # One of several banks is a full one even where the words end early: a bank of an odd size would be put
+        # together from block RAMs of several depths, with a selector before its register.
+        whole = len(words) > BANK_WORDS
         banks = []
         for number, start in enumerate(range(0, len(words), BANK_WORDS)):
             content = words[start : start + BANK_WORDS]
             memory = Memory(
                 shape=self._bits,
-                depth=len(content),
+                depth=BANK_WORDS if whole else len(content),
                 init=content,
-                attrs=block_attributes(self._bits, len(content), rom=True),
+                attrs=block_attributes(self._bits, BANK_WORDS if whole else len(content), rom=True),
             )
             m.submodules[f"bank{number}"] = memory
             read = memory.read_port()
