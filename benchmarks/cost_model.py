@@ -1,45 +1,49 @@
 """The planner's cost model against the tools: LUTs and block RAMs of single engines, predicted and packed.
 
-    python benchmarks/cost_model.py [--family ecp5|ice40] [--write] [--fit]
+    python benchmarks/cost_model.py --family ecp5|ice40 --write             measure (minutes), then write the table
+    python benchmarks/cost_model.py --family ecp5|ice40 --fit               new coefficients from the stored rows
+    python benchmarks/cost_model.py --family ecp5|ice40 --stored --write    predict the stored rows again
 
-LUTs as nextpnr packs them: TRELLIS_COMB on ECP5; on iCE40 logic cells, those that hold only a flip-flop or a carry
-included. ``--write`` leaves the table in ``benchmarks/results/`` as ``cost_model_FAMILY.json`` and ``.md``; ``--fit``
-reads that file and prints new coefficients for ``hwgen/plan/cost.py`` with their error.
+Netlists are made by the Yosys commands of ``hwgen synth``; LUTs are counted as nextpnr packs them: TRELLIS_COMB on
+ECP5; on iCE40 logic cells, those that hold only a flip-flop or a carry included. Nothing is placed. The table lies in
+``benchmarks/results/`` as ``cost_model_FAMILY.json`` and ``.md``. ``--fit`` prints what to put into
+``hwgen/plan/cost.py``, and its error.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
 from hwgen import tools
+from hwgen.boards import board
+from hwgen.boards.top import BoardTop
 from hwgen.codes import codebook
 from hwgen.emit.verilog import to_verilog
-from hwgen.floatnet import PoolKind, window_shape
+from hwgen.floatnet import PoolKind, Shape, window_shape
 from hwgen.interval import Interval
-from hwgen.network import Conv, Pool, Requant, Tensor
-from hwgen.plan.cost import layer_cost, lut_features
+from hwgen.network import Conv, Network, Pool, Requant, Tensor
+from hwgen.plan.cost import Cost, block_rams, layer_cost, lut_features
 from hwgen.plan.folding import Folding
 from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
+from hwgen.rtl.top import Core
+from hwgen.synth.nextpnr import usage_in_log
+from hwgen.synth.yosys import map_to_cells
 
 RESULTS = Path(__file__).parent / "results"
-SYNTH = {
-    "ecp5": "synth_ecp5 -nodsp -top dut",
-    "ice40": "synth_ice40 -abc9 -device u -top dut",
-}
-
-PACK = {
-    "ecp5": ("nextpnr-ecp5", ["--85k", "--package", "CABGA756"]),
-    "ice40": ("nextpnr-ice40", ["--hx8k", "--package", "ct256"]),
-}
+BOARDS = {"ecp5": "ulx3s-85f", "ice40": "icebreaker"}
 LOGIC = {"ecp5": ("TRELLIS_COMB", "DP16KD"), "ice40": ("ICESTORM_LC", "ICESTORM_RAM")}
+
+Case = tuple[str, Conv | Pool, Tensor, Folding]
+Row = dict[str, Any]
 
 CONVOLUTIONS = [
     # code, map (H, W, C), outputs, kernel, pad, PE, SIMD
@@ -72,8 +76,8 @@ POOLS = [
 ]
 
 
-def convolution(code: str, shape, outputs: int, kernel: int, pad: int) -> tuple[Conv, Tensor]:
-    """A layer with Gaussian weights, quantized by plain rounding, and an eight-bit result."""
+def convolution(code: str, shape: Shape, outputs: int, kernel: int, pad: int) -> tuple[Conv, Tensor]:
+    """A layer with random weights, every level of the codebook equally likely, and an eight-bit result."""
     rng = np.random.default_rng(0)
     book = codebook(code)
     size = (outputs, kernel, kernel, shape[2])
@@ -89,7 +93,7 @@ def convolution(code: str, shape, outputs: int, kernel: int, pad: int) -> tuple[
     return layer, source
 
 
-def pooling(kind: PoolKind, shape, kernel: int) -> tuple[Pool, Tensor]:
+def pooling(kind: PoolKind, shape: Shape, kernel: int) -> tuple[Pool, Tensor]:
     source = Tensor("input", shape, Interval(0, 255), 1.0)
     channels = shape[2]
     requant = None if kind is PoolKind.MAX else Requant(np.full(channels, 15), np.full(channels, 512), 10, 0, 255)
@@ -98,22 +102,9 @@ def pooling(kind: PoolKind, shape, kernel: int) -> tuple[Pool, Tensor]:
     return Pool("pool", "input", shape, kind, size, size, (0,) * 4, requant, output), source
 
 
-def synthesize(component, family: str) -> tuple[int, int]:
-    """LUTs and block RAMs of ``component`` after packing; nothing is placed."""
-    program, device = PACK[family]
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as scratch:
-        folder = Path(scratch)
-        to_verilog(component, folder / "dut.v", name="dut")
-        tools.run("yosys", ["-q", "-p", f"read_verilog dut.v; {SYNTH[family]}; write_json dut.json"], cwd=folder)
-        tools.run(program, [*device, "--json", "dut.json", "--pack-only"], cwd=folder, log=folder / "pack.log")
-        log = (folder / "pack.log").read_text()
-    luts, rams = (int(re.findall(rf"{cell}:\s+(\d+)/", log)[-1]) for cell in LOGIC[family])
-    return luts, rams
-
-
-def cases() -> list[tuple[str, Conv | Pool, Tensor, Folding]]:
+def cases() -> list[Case]:
     """Name, layer, source and folding of every engine in the data."""
-    found: list[tuple[str, Conv | Pool, Tensor, Folding]] = []
+    found: list[Case] = []
     for code, shape, outputs, kernel, pad, pe, simd in CONVOLUTIONS:
         layer, source = convolution(code, shape, outputs, kernel, pad)
         name = f"{code} {kernel}x{kernel} of {shape} to {outputs}, PE {pe}, SIMD {simd}"
@@ -125,69 +116,121 @@ def cases() -> list[tuple[str, Conv | Pool, Tensor, Folding]]:
     return found
 
 
-def fit(family: str) -> None:
-    """Print coefficients that minimise the relative error on the stored rows, none of them negative."""
-    rows = json.loads((RESULTS / f"cost_model_{family}.json").read_text())["rows"]
-    luts = np.array([row["lut"] for row in rows])
-    features = [lut_features(layer, source, folding) for _, layer, source, folding in cases()]
+def pack(component: Component, family: str) -> Cost:
+    """LUTs and block RAMs of a component after packing."""
+    target = board(BOARDS[family])
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as scratch:
+        folder = Path(scratch)
+        to_verilog(component, folder / "dut.v", name="dut")
+        netlist = map_to_cells(
+            ["dut.v"], top="dut", family=family, device=target.device, folder=folder, log=folder / "yosys.log"
+        )
+        arguments = [f"--{target.device}", "--package", target.package, "--json", netlist.path.name, "--pack-only"]
+        tools.run(f"nextpnr-{family}", arguments, cwd=folder, log=folder / "pack.log")
+        usage = usage_in_log((folder / "pack.log").read_text(encoding="utf-8"))
+    lut, bram = (usage[name].used for name in LOGIC[family])
+    return Cost(lut, bram)
+
+
+def engine(layer: Conv | Pool, source: Tensor, folding: Folding) -> Component:
+    return (ConvEngine if isinstance(layer, Conv) else PoolEngine)(layer, source, folding)
+
+
+def shell(family: str) -> Cost:
+    """What the planner calls the shell: a board's design of one layer, without that layer and the frame buffer."""
+    layer, source = convolution("e2m1", (8, 8, 1), 8, 3, 1)
+    folding = Folding.of(layer, 4, 1)
+    network = Network("shell", source, (layer,))
+    top = BoardTop(Core(network, [folding]), clock_hz=board(BOARDS[family]).clock_hz)
+    whole, part = pack(top, family), pack(engine(layer, source, folding), family)
+    return Cost(whole.lut - part.lut, whole.bram - part.bram - block_rams(family, 8, 2 * 64))
+
+
+def path(family: str) -> Path:
+    """Where the rows of ``family`` are stored."""
+    return RESULTS / f"cost_model_{family}.json"
+
+
+def stored(family: str) -> dict[str, Any]:
+    """What the last ``--write`` left: versions, ``shell`` and ``rows``, one row for each of :func:`cases`."""
+    data = json.loads(path(family).read_text(encoding="utf-8"))
+    if [row["engine"] for row in data["rows"]] != [name for name, *_ in cases()]:
+        raise SystemExit(f"{path(family)} holds other engines than this script; measure again with --write")
+    return data
+
+
+def measure(family: str) -> dict[str, Any]:
+    """Synthesize every case; takes minutes."""
+    rows = []
+    for name, *what in cases():
+        cost = pack(engine(*what), family)
+        rows.append({"engine": name, "lut": cost.lut, "bram": cost.bram})
+        print(f"{name:55} LUT {cost.lut:6}  BRAM {cost.bram:3}", flush=True)
+    versions = {tool: tools.version(tool) for tool in ("yosys", f"nextpnr-{family}")}
+    return {"family": family, "versions": versions, "shell": vars(shell(family)), "rows": rows}
+
+
+def predict(data: dict[str, Any]) -> None:
+    """Put the model's prediction beside every measurement, and its error over all of them."""
+    errors = []
+    for row, (_, *what) in zip(data["rows"], cases(), strict=True):
+        predicted = layer_cost(*what, data["family"])
+        error = predicted.lut / row["lut"] - 1
+        row |= {"lut_predicted": predicted.lut, "lut_error": round(error, 4), "bram_predicted": predicted.bram}
+        errors.append(abs(error))
+    data["lut_error"] = {"median": round(float(np.median(errors)), 4), "max": round(max(errors), 4)}
+
+
+def table(data: dict[str, Any]) -> str:
+    """The rows in Markdown."""
+    made = ", ".join(f"{tool} {version}" for tool, version in data["versions"].items())
+    shell, error = data["shell"], data["lut_error"]
+    lines = [
+        f"Made by `python benchmarks/cost_model.py --family {data['family']} --write` with {made}.",
+        "",
+        f"LUT error: median {error['median']:.1%}, largest {error['max']:.1%}. Beside the engines, a board's design has"
+        f" {shell['lut']} LUTs and {shell['bram']} block RAMs (`SHELL`) and a buffer for frames.",
+        "",
+        "| engine | LUT | predicted | error | BRAM | predicted |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in data["rows"]:
+        cells = [row["engine"], row["lut"], row["lut_predicted"], f"{row['lut_error']:+.1%}"]
+        lines.append(f"| {' | '.join(map(str, [*cells, row['bram'], row['bram_predicted']]))} |")
+    return "\n".join(lines) + "\n"
+
+
+def fit(data: dict[str, Any]) -> None:
+    """Print coefficients that minimise the squares of the relative errors, none of them negative."""
+    luts = np.array([row["lut"] for row in data["rows"]])
+    features = [lut_features(*what) for _, *what in cases()]
     names = sorted({name for row in features for name in row})
     matrix = np.array([[row.get(name, 0) for name in names] for row in features])
     solution, _ = nnls(matrix / luts[:, None], np.ones(len(luts)))
-    print(f'    "{family}": {{')
+    print(f'    "{data["family"]}": {{')
     for name, value in zip(names, solution, strict=True):
         print(f'        "{name}": {value:.3g},')
     print("    },")
-    error = matrix @ solution / luts - 1
-    print(f"error: mean {np.abs(error).mean():.1%}, worst {error[np.abs(error).argmax()]:+.1%}")
+    errors = np.abs(matrix @ solution / luts - 1)
+    print(f"error: median {np.median(errors):.1%}, largest {errors.max():.1%}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=tuple(SYNTH), default="ecp5")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--family", choices=tuple(BOARDS), required=True)
+    parser.add_argument("--write", action="store_true", help="leave the table in benchmarks/results")
+    parser.add_argument("--stored", action="store_true", help="take the stored measurements, do not measure")
+    parser.add_argument("--fit", action="store_true", help="print coefficients for the stored measurements")
     options = parser.parse_args()
+    data = stored(options.family) if options.stored or options.fit else measure(options.family)
     if options.fit:
-        fit(options.family)
+        fit(data)
         return
-    rows = []
-    for name, layer, source, folding in cases():
-        predicted = layer_cost(layer, source, folding, options.family)
-        engine = ConvEngine if isinstance(layer, Conv) else PoolEngine
-        lut, bram = synthesize(engine(layer, source, folding), options.family)
-        row = {
-            "engine": name,
-            "lut": lut,
-            "lut_predicted": predicted.lut,
-            "bram": bram,
-            "bram_predicted": predicted.bram,
-        }
-        rows.append(row)
-        error = predicted.lut / lut - 1
-        print(
-            f"{name:42} LUT {lut:6} predicted {predicted.lut:6} {error:+7.1%}  BRAM {bram:3} {predicted.bram:3}",
-            flush=True,
-        )
-    errors = [row["lut_predicted"] / row["lut"] - 1 for row in rows]
-    print(f"LUT error: mean {np.mean(np.abs(errors)):.1%}, worst {max(errors, key=abs):+.1%}")
+    predict(data)
+    print(table(data))
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        table = ["| engine | LUT | predicted | error | BRAM | predicted |", "|---|---|---|---|---|---|"]
-        for row, error in zip(rows, errors, strict=True):
-            cells = (
-                row["engine"],
-                row["lut"],
-                row["lut_predicted"],
-                f"{error:+.1%}",
-                row["bram"],
-                row["bram_predicted"],
-            )
-            table.append(f"| {' | '.join(map(str, cells))} |")
-        version = tools.version("yosys")
-        text = f"Made by `python benchmarks/cost_model.py --family {options.family} --write` with {version}.\n\n"
-        (RESULTS / f"cost_model_{options.family}.md").write_text(text + "\n".join(table) + "\n")
-        data = {"family": options.family, "yosys": version, "rows": rows}
-        (RESULTS / f"cost_model_{options.family}.json").write_text(json.dumps(data, indent=2) + "\n")
+        path(options.family).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        path(options.family).with_suffix(".md").write_text(table(data), encoding="utf-8")
 
 
 if __name__ == "__main__":

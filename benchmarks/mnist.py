@@ -72,7 +72,6 @@ def hardware(work: Path, options: dict, frames: int, synthesize: bool) -> dict:
     ideal = bottleneck["macs"] / (bottleneck["pe"] * bottleneck["simd"])
     result = {
         "plan": generated["plan"],
-        "generate_seconds": generated["seconds"],
         "simulate": simulated,
         "utilisation_of_bottleneck": ideal / simulated["cycles_per_frame"],
     }
@@ -83,8 +82,8 @@ def hardware(work: Path, options: dict, frames: int, synthesize: bool) -> dict:
 
 
 def without_paths(value):
-    """Drop what is true of one machine only: paths, commands and times."""
-    local = {"folder", "bitstream", "commands", "network", "seconds", "tool_seconds", "log"}
+    """Drop what is true of one machine only: paths, times and rates."""
+    local = {"folder", "bitstream", "commands", "seconds", "tool_seconds", "log", "reference_images_per_second"}
     if isinstance(value, dict):
         return {key: without_paths(item) for key, item in value.items() if key not in local}
     return [without_paths(item) for item in value] if isinstance(value, list) else value

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,7 @@ def quantize(
 
     started = time.monotonic()
     say = progress or _silent
-    model, output = Path(model), Path(output)
-    if output.suffix != ".npz":
-        raise HwgenError(f"network file {str(output)!r} must end in .npz; rename it")
+    model, output = Path(model), store.check_place(output)
     float_network = lower(load_model(model), _normalization(scale, mean, std))
     x = load_data(calibration, shape := float_network.input_shape).channel_last(shape)
     network = quantizer.quantize(float_network, x, code=code, act_bits=act_bits, progress=_fraction(say))
@@ -120,6 +119,9 @@ def evaluate(network: PathLike, data: PathLike, *, progress: Progress | None = N
     path = existing_file(network, "network file")
     loaded = store.load(path)
     samples = load_data(data, loaded.input.shape)
+    classes = prod(loaded.output.shape)
+    if samples.y is not None and (largest := int(samples.y.max())) >= classes:
+        raise HwgenError(f"{data}: labels y go up to {largest}, but the network has {classes} outputs, numbered from 0")
     float_network = kept_model(loaded, path)
     x = samples.channel_last(loaded.input.shape)
     figures = evaluator.evaluate(float_network, loaded, x, samples.y, progress=_fraction(progress or _silent))
@@ -152,6 +154,7 @@ def generate(
     started = time.monotonic()
     say = progress or _silent
     target = boards.board(board)
+    _check_clock(clock_mhz)
     check_folder(output)
     path = existing_file(network, "network file")
     loaded = store.load(path)
@@ -243,11 +246,16 @@ def build(
     returns, and ``seconds`` by step.
     """
     from . import boards
+    from .sim.simulate import _simulator as find_simulator
+    from .synth.run import find_tools
 
-    # Everything that can be wrong with the arguments is found before the first slow step.
-    boards.board(board)
+    # Everything that can be wrong with the arguments is found before the first slow step, missing tools as well.
+    target = boards.board(board)
+    _check_clock(clock_mhz)
     folder = check_folder(output)
     samples = existing_file(data if data is not None else calibration, "data")
+    find_simulator(simulator)
+    find_tools(target)
     steps: Result = {}
     with tempfile.TemporaryDirectory() as temporary:
         network = Path(temporary) / NETWORK
@@ -263,6 +271,9 @@ def build(
             progress=progress,
         )
         steps["eval"] = evaluate(network, samples, progress=progress)
+        count = steps["eval"]["samples"]
+        if frames is not None and not 1 <= frames <= count:
+            raise HwgenError(f"frames must be between 1 and the {count} in the data, not {frames}")
         steps["generate"] = generate(
             network,
             folder,
@@ -279,7 +290,7 @@ def build(
     steps["simulate"] = simulate(
         folder,
         samples,
-        frames=min(16, steps["eval"]["samples"]) if frames is None else frames,
+        frames=min(16, count) if frames is None else frames,
         simulator=simulator,
         stalls=stalls,
         progress=progress,
@@ -328,6 +339,11 @@ def _result(**values: Any) -> Result:
 def _normalization(scale: Values, mean: Values, std: Values) -> Normalization:
     parts = [tuple(map(float, v)) if isinstance(v, Sequence) else (float(v),) for v in (scale, mean, std)]
     return Normalization(*parts)
+
+
+def _check_clock(mhz: float | None) -> None:
+    if mhz is not None and not 0 < mhz < inf:
+        raise HwgenError(f"clock frequency must be a positive number of MHz, not {mhz:g}")
 
 
 def _generated(folder: PathLike) -> Path:

@@ -18,6 +18,9 @@ from .floatnet import Shape
 
 __all__ = ["Data", "load_data"]
 
+MAX_VALUE = 1e18
+"""Largest magnitude of a sample's value; squares of more would leave the range of float32 in the quantizer."""
+
 _DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
@@ -101,6 +104,8 @@ def _checked(arrays: dict[str, npt.NDArray[np.generic]], input_shape: Shape | No
         raise HwgenError(f"x has shape {x.shape}, which holds no samples; save it as (N, ...) with N at least 1")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise HwgenError("x has NaN or infinite values; clean the data")
+    if x.dtype.kind == "f" and float(np.abs(x).max()) > MAX_VALUE:
+        raise HwgenError(f"x has values beyond {MAX_VALUE:g}; scale the data")
     if y is None:
         if need_labels:
             raise HwgenError("there are no labels y in it, which are needed here; save them as y")

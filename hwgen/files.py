@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-"""The file by which a folder is known to be hwgen's own, so that it may be replaced."""
+"""The file by which a folder is known to be hwgen's own, so that it may be replaced: a JSON object with a key "hwgen"
+(its version). Other programs use the same file name, so the name alone means nothing."""
 
 NETWORK = "network.npz"
 """The quantized network inside a generated folder."""
@@ -53,26 +54,38 @@ def check_folder(path: str | Path) -> Path:
     """``path``, which must be absent, an empty folder, or a folder that hwgen wrote earlier and may replace."""
     path = Path(path)
     if path.is_dir():
-        if any(path.iterdir()) and not (path / MANIFEST).is_file():
+        if any(path.iterdir()) and not _is_ours(path):
             raise HwgenError(f"output folder {str(path)!r} holds files that hwgen did not write; choose another folder")
     elif path.exists() or path.is_symlink():
         raise HwgenError(f"output {str(path)!r} is a file; choose another folder")
     return path
 
 
+def _is_ours(folder: Path) -> bool:
+    try:
+        return "hwgen" in read_json(folder / MANIFEST, "manifest")
+    except HwgenError:
+        return False
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A fresh folder beside ``path`` that takes its place when the block ends without an exception."""
-    path = Path(os.path.abspath(check_folder(path)))
+    path = Path(os.path.realpath(check_folder(path)))
     _make_parent(path)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     # mkdtemp makes private folders; the result is an ordinary one.
     staging.chmod(0o777 & ~_umask())
     try:
         yield staging
-        if path.exists():
-            shutil.rmtree(path)
+        if not path.exists():
+            staging.rename(path)
+            return
+        # The old folder is removed last, so that no failure on the way leaves neither.
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        path.rename(old)
         staging.rename(path)
+        shutil.rmtree(old)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -14,7 +14,16 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FloatConv", "FloatLayer", "FloatNetwork", "FloatPool", "PoolKind", "Shape", "window_shape"]
+__all__ = [
+    "FloatConv",
+    "FloatLayer",
+    "FloatNetwork",
+    "FloatPool",
+    "Normalization",
+    "PoolKind",
+    "Shape",
+    "window_shape",
+]
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
@@ -23,6 +32,8 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class PoolKind(Enum):
+    """What a pool makes of a window."""
+
     MAX = "max"
     AVERAGE = "average"
 
@@ -82,6 +93,15 @@ class FloatPool:
 FloatLayer = FloatConv | FloatPool
 
 
+@dataclass(frozen=True)
+class Normalization:
+    """Raw input to model input: ``(x * scale - mean) / std``, each one value or one value per channel."""
+
+    scale: tuple[float, ...] = (1.0,)
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
     """Layers in the order in which data passes them, from raw input values to logits.
@@ -94,13 +114,4 @@ class FloatNetwork:
     input_shape: Shape
     layers: tuple[FloatLayer, ...]
     notes: tuple[str, ...] = ()
-    normalization: Normalization = field(default_factory=lambda: Normalization())
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Raw input to model input: ``(x * scale - mean) / std``, each one value or one value per channel."""
-
-    scale: tuple[float, ...] = (1.0,)
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
+    normalization: Normalization = field(default_factory=Normalization)

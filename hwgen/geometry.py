@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .floatnet import Shape
+from .floatnet import Shape, window_shape
 
 __all__ = ["Geometry"]
 
@@ -34,12 +34,8 @@ class Geometry:
     @property
     def output(self) -> tuple[int, int]:
         """Rows and columns of the output map."""
-        height, width, _ = self.shape
-        top, left, bottom, right = self.pads
-        return (
-            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
-        )
+        rows, columns, _ = window_shape(self.shape, self.kernel, self.stride, self.pads, self.shape[2])
+        return rows, columns
 
     @property
     def direct(self) -> bool:

@@ -8,7 +8,7 @@ real value of one unit. Between accumulator and tensor stands a :class:`Requant`
 so rounding is half up, ``floor(v + 1/2)``, everywhere. ``mul`` is a sum of at most :data:`MAX_TERMS` signed powers of
 two per output channel, hence shift-and-add in hardware too.
 
-No behaviour beyond validation and the file format lives here. Files are ``.npz`` archives, never unpickled.
+No behaviour beyond validation lives here; ``store.py`` is the file format.
 """
 
 from __future__ import annotations
@@ -117,6 +117,9 @@ Layer = Conv | Pool
 class Network:
     """Layers in topological order; the last one's output is the network's.
 
+    Raises ``ValueError`` when sources, shapes, intervals or the number of channels do not fit together, or two tensors
+    have one name.
+
     notes: sentences for the user. normalization: how raw data became model input (already inside the layers).
     """
 
@@ -140,6 +143,12 @@ class Network:
                 raise ValueError(f"{layer.name}: output shape must be {shape}, not {layer.output.shape}")
             if layer.requant is not None and layer.requant.mul.shape != (channels,):
                 raise ValueError(f"{layer.name}: requantization must have {channels} channels")
+            rule = layer.requant
+            interval = source.interval if rule is None else Interval(rule.lo, rule.hi)
+            if layer.output.interval != interval:
+                raise ValueError(f"{layer.name}: output interval must be {interval}, not {layer.output.interval}")
+            if layer.output.name in known:
+                raise ValueError(f"{layer.name}: tensor name {layer.output.name!r} must not be in use before")
             known[layer.output.name] = layer.output
         if not self.layers:
             raise ValueError("a network must have at least one layer")

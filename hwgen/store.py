@@ -27,7 +27,7 @@ from .floatnet import Normalization, PoolKind
 from .interval import Interval
 from .network import Conv, Layer, Network, Pool, Requant, Tensor
 
-__all__ = ["FORMAT", "VERSION", "identity", "load", "save"]
+__all__ = ["FORMAT", "VERSION", "check_place", "identity", "load", "save"]
 
 FORMAT = "hwgen network"
 VERSION = 1
@@ -56,6 +56,29 @@ def save(network: Network, path: str | Path) -> None:
             np.savez_compressed(file, **contents)
     except OSError as error:
         raise HwgenError(f"network file {str(path)!r} cannot be written: {error.strerror}") from None
+
+
+def check_place(path: str | Path) -> Path:
+    """``path``, which must end in .npz and be absent or a network file, which may be replaced.
+
+    Data files have the same suffix: without this, ``--calib x.npz -o x.npz`` would destroy the data.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise HwgenError(f"network file {str(path)!r} must end in .npz; rename it")
+    if path.is_dir():
+        raise HwgenError(f"output {str(path)!r} is a folder; give a file name")
+    if path.exists() and not _has_header(path):
+        raise HwgenError(f"output {str(path)!r} exists and is not a network file of hwgen; choose another name")
+    return path
+
+
+def _has_header(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{HEADER}.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
 
 
 def load(path: str | Path) -> Network:

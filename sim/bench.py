@@ -18,7 +18,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
 PERIOD_NS = 10
@@ -37,6 +37,7 @@ def load_vectors() -> dict[str, np.ndarray]:
 
 
 def cycle() -> int:
+    """Clock cycles since the start of the simulation."""
     return round(get_sim_time("ns") / PERIOD_NS)
 
 
@@ -45,6 +46,7 @@ class Source:
 
     def __init__(self, dut):
         self.dut = dut
+        self.sent = 0
         self.started: list[int] = []
 
     async def send(self, frame: list[int], rng: random.Random | None) -> None:
@@ -61,6 +63,7 @@ class Source:
                 await RisingEdge(dut.s_axis_tready)
                 await RisingEdge(dut.clk)
             dut.s_axis_tvalid.value = 0
+            self.sent += 1
             if index == 0:
                 self.started.append(cycle())
 
@@ -70,6 +73,7 @@ class Sink:
 
     def __init__(self, dut):
         self.dut = dut
+        self.taken = 0
         self.finished: list[int] = []
 
     async def receive(self, words: int, rng: random.Random | None) -> list[int]:
@@ -88,6 +92,7 @@ class Sink:
             assert waiting in (None, word), "a waiting word of m_axis changed"
             waiting = None if ready else word
             if ready:
+                self.taken += 1
                 taken.append(word[0])
                 last = len(taken) == words
                 assert word[1] == last, f"m_axis_tlast must come with word {words}, it was {word[1]} at {len(taken)}"
@@ -95,6 +100,15 @@ class Sink:
         dut.m_axis_tready.value = 0
         self.finished.append(cycle())
         return taken
+
+
+async def watch_progress(source: Source, sink: Sink) -> None:
+    """Fails when nothing goes in and nothing comes out for a long time: a core that hangs must not hang the bench."""
+    while True:
+        before = source.sent, sink.taken
+        await Timer(BENCH["patience"] * PERIOD_NS, unit="ns")
+        if before == (source.sent, sink.taken):
+            raise TimeoutError(f"the core stopped after {source.sent} beats in and {sink.taken} words out")
 
 
 class Tap:
@@ -158,6 +172,7 @@ async def equals_reference(dut) -> None:
     words = expected[0].size
     await start(dut)
     source, sink = Source(dut), Sink(dut)
+    cocotb.start_soon(watch_progress(source, sink))
     taps = [Tap(dut, tap) for tap in BENCH["taps"]] if TRACE else []
     for tap in taps:
         cocotb.start_soon(tap.watch())

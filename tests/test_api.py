@@ -79,6 +79,12 @@ def test_evaluate_without_labels(network, tmp_path):
     assert (result["samples"], result["float_accuracy"], result["accuracy"]) == (5, None, None)
 
 
+def test_labels_beyond_the_outputs_are_refused(network, tmp_path):
+    np.savez(tmp_path / "one_based.npz", x=np.zeros((10, 64), np.uint8), y=np.arange(1, 11))
+    with pytest.raises(HwgenError, match=r"one_based\.npz: labels y go up to 10, but the network has 10 outputs"):
+        api.evaluate(network[0], tmp_path / "one_based.npz")
+
+
 def test_normalization_matters(network, tmp_path):
     """Without the scale that it was trained with, the model is another function."""
     api.quantize(demo.model_path(), demo.calibration_path(), tmp_path / "net.npz")

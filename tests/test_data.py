@@ -93,6 +93,7 @@ def test_channel_last_images_get_a_hint(tmp_path):
         ({"x": np.zeros(5)}, "x has shape (5,), which holds no samples"),
         ({"x": np.array([[1.0, np.nan]])}, "x has NaN or infinite values; clean the data"),
         ({"x": np.array([[1.0, -np.inf]])}, "x has NaN or infinite values; clean the data"),
+        ({"x": np.array([[1.0, -1e19]])}, "x has values beyond 1e+18; scale the data"),
         ({"x": np.array([[1 + 2j]])}, "x holds complex128, not real numbers"),
         ({"x": np.array([["a"]])}, "x holds <U1, not real numbers"),
         ({"x": np.array([[1, "a", None]], object)}, "x holds Python objects, not numbers; save it as a plain array"),

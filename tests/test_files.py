@@ -14,6 +14,8 @@ import pytest
 from hwgen.errors import HwgenError
 from hwgen.files import MANIFEST, check_folder, existing_file, jsonable, new_file, new_folder, read_json, write_json
 
+OURS = '{"hwgen": "0.1.0"}'
+
 
 class Interrupted(Exception):
     pass
@@ -33,11 +35,11 @@ def fail_in(context: AbstractContextManager[Path], name: str) -> None:
 def test_new_folder_appears_when_done(tmp_path):
     place = tmp_path / "a" / "out"
     with new_folder(place) as staging:
-        (staging / MANIFEST).write_text("{}")
+        (staging / MANIFEST).write_text(OURS)
         (staging / "sub").mkdir()
         (staging / "sub" / "file").write_text("1")
         assert not place.exists()
-    assert everything(tmp_path) == {f"a/out/{MANIFEST}": "{}", "a/out/sub/file": "1"}
+    assert everything(tmp_path) == {f"a/out/{MANIFEST}": OURS, "a/out/sub/file": "1"}
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(place.stat().st_mode) == 0o777 & ~mask
@@ -47,19 +49,42 @@ def test_new_folder_replaces_its_own(tmp_path):
     place = tmp_path / "out"
     for text in ("old", "new"):
         with new_folder(place) as staging:
-            (staging / MANIFEST).write_text("{}")
+            (staging / MANIFEST).write_text(OURS)
             (staging / text).write_text(text)
-    assert everything(tmp_path) == {f"out/{MANIFEST}": "{}", "out/new": "new"}
+    assert everything(tmp_path) == {f"out/{MANIFEST}": OURS, "out/new": "new"}
 
 
 def test_new_folder_leaves_the_old_one_after_a_failure(tmp_path):
     place = tmp_path / "out"
     with new_folder(place) as staging:
-        (staging / MANIFEST).write_text("{}")
+        (staging / MANIFEST).write_text(OURS)
     with pytest.raises(Interrupted):
         fail_in(new_folder(place), "half")
-    assert everything(tmp_path) == {f"out/{MANIFEST}": "{}"}
+    assert everything(tmp_path) == {f"out/{MANIFEST}": OURS}
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("manifest", ['{"name": "a web application"}', "[]", "not JSON", ""])
+def test_a_manifest_of_another_program_protects_its_folder(tmp_path, manifest):
+    (tmp_path / MANIFEST).write_text(manifest)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(HwgenError, match="holds files that hwgen did not write"), new_folder(tmp_path):
+        pytest.fail("the block must not run")
+    assert everything(tmp_path) == {MANIFEST: manifest, "thesis.txt": "years of work"}
+
+
+def test_new_folder_through_a_link(tmp_path):
+    """The folder behind the link is replaced; the link stays."""
+    for text in ("old", "new"):
+        with new_folder(tmp_path / "out") as staging:
+            (staging / MANIFEST).write_text(OURS)
+            (staging / text).write_text(text)
+        if text == "old":
+            (tmp_path / "out").rename(tmp_path / "real")
+            (tmp_path / "out").symlink_to(tmp_path / "real")
+    assert (tmp_path / "out").is_symlink()
+    assert everything(tmp_path / "real") == {MANIFEST: OURS, "new": "new"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "real"]
 
 
 def test_folder_in_the_current_directory(tmp_path, monkeypatch):

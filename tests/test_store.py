@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hwgen.errors import HwgenError
 from hwgen.floatnet import FloatConv, FloatNetwork, FloatPool, Normalization, PoolKind
+from hwgen.interval import Interval
 from hwgen.quantize import quantize
 from hwgen.reference import quantize_input, run
 from hwgen.store import VERSION, identity, load, save
@@ -108,8 +109,12 @@ def test_the_identity_changes_with_every_number(network):
         array = getattr(conv.requant, name).copy()
         array[-1] = 17 if name == "mul" else array[-1] + 1
         with_layer(0, replace(conv, requant=replace(conv.requant, **{name: array})))
-    for name in ("shift", "lo", "hi"):
-        with_layer(0, replace(conv, requant=replace(conv.requant, **{name: getattr(conv.requant, name) + 1})))
+    with_layer(0, replace(conv, requant=replace(conv.requant, shift=conv.requant.shift + 1)))
+    last = network.layers[-1]
+    for name in ("lo", "hi"):
+        rule = replace(last.requant, **{name: getattr(last.requant, name) - 1})
+        output = replace(last.output, interval=Interval(rule.lo, rule.hi))
+        with_layer(len(network.layers) - 1, replace(last, requant=rule, output=output))
     with_layer(1, replace(network.layers[1], name="other"))
     pool = network.layers[2]
     with_layer(2, replace(pool, output=replace(pool.output, scale=pool.output.scale * 2)))

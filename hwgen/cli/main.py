@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,12 +59,27 @@ app.command("build", short_help="all of the above but check")(build)
 app.command("demo", short_help="the whole way on a bundled model")(demo)
 
 
+def _open_standard_streams() -> None:
+    """Let a closed stream (``hwgen ... >&-``) be the null device: Python has None there, and prints it elsewhere."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8", closefd=False))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: those of the process) and exit.
 
     Exit codes: 0 done, 1 the frames of a simulation differ, 2 the user can mend it (one sentence on standard error),
-    130 interrupted.
+    130 interrupted, 143 terminated.
     """
+    _open_standard_streams()
+    with suppress(ValueError):  # outside the main thread there are no signals to handle
+        # As an exception, so that tools end with hwgen and nothing half-written stays, as after Ctrl-C.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app(args=arguments, prog_name="hwgen")
     except HwgenError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__, store
 from ..boards import Board
 from ..boards.prepare import prepare
-from ..files import MANIFEST, write_json
+from ..files import MANIFEST, NETWORK, write_json
 from ..network import Network
 from ..plan import Plan
 from ..reference import run
@@ -23,12 +23,10 @@ from .verilog import to_verilog
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CORE", "NETWORK", "beats_of", "generate", "write_bench"]
+__all__ = ["CORE", "beats_of", "generate", "write_bench", "write_vectors"]
 
 CORE = "hwgen_core"
 """The Verilog module of the core."""
-
-NETWORK = "network.npz"
 
 BENCH_FRAMES = 4
 """Frames of random pixels that the bench in the folder is run with."""
@@ -86,7 +84,14 @@ def write_bench(network: Network, core: Core, plan: Plan, folder: Path) -> None:
         }
         for layer, engine, folding in zip(network.layers, core.engines, plan.foldings, strict=True)
     ]
-    description = {"core": CORE, "sources": ["../core.v"], "output": network.layers[-1].name, "taps": taps}
+    description = {
+        "core": CORE,
+        "sources": ["../core.v"],
+        "output": network.layers[-1].name,
+        # A frame needs at most the cycles of all stages to pass, stalls several times as many.
+        "patience": 10_000 + 10 * (plan.input_cycles + plan.output_cycles + sum(p.cycles for p in plan.layers)),
+        "taps": taps,
+    }
     (folder / "bench.json").write_text(json.dumps(description, indent=2) + "\n")
     interval = network.input.interval
     shape = (BENCH_FRAMES, *network.input.shape)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
+
 from ..errors import HwgenError
-from ..floatnet import FloatNetwork, Normalization
+from ..floatnet import FloatConv, FloatLayer, FloatNetwork, Normalization
 from ..importers.graph import FloatGraph
 from . import affine, clip, conv, dense, ending, pool, shape
 from .chain import Chain
@@ -26,6 +28,9 @@ OPERATORS: dict[str, Callable[[Reader], Step]] = {
     **shape.OPERATORS,
 }
 """Every ONNX operator that can depend on the input, and what reads it."""
+
+SMALLEST, LARGEST = 1e-60, 1e18
+"""Magnitudes that the largest weight of a layer may have; beyond them, its square leaves the range of a float."""
 
 _SHOWN = 4
 
@@ -47,6 +52,8 @@ def lower(graph: FloatGraph, normalization: Normalization | None = None) -> Floa
         chain.add(step)
     chain.finish(graph.nodes[-1])
     assert chain.input_shape is not None
+    for layer in chain.layers:
+        _check_magnitude(layer)
     return FloatNetwork(graph.name, chain.input_shape, tuple(chain.layers), _notes(chain, normalization), normalization)
 
 
@@ -77,6 +84,18 @@ def _read(graph: FloatGraph) -> tuple[list[Step], list[str]]:
             except HwgenError as error:
                 found.append(str(error))
     return steps, found
+
+
+def _check_magnitude(layer: FloatLayer) -> None:
+    if not isinstance(layer, FloatConv):
+        return
+    peak, bias = float(np.abs(layer.weight).max()), float(np.abs(layer.bias).max(initial=0.0))
+    if not (peak == 0 or SMALLEST <= peak <= LARGEST) or not bias <= LARGEST:
+        what, value = ("bias", bias) if bias > LARGEST else ("weight", peak)
+        raise HwgenError(
+            f"{layer.name}: its largest {what} is {value:.3g} with normalisations folded in, which is out of range;"
+            " check the model and --scale, --mean and --std"
+        )
 
 
 def _notes(chain: Chain, normalization: Normalization) -> tuple[str, ...]:

@@ -99,8 +99,10 @@ def quantize(
     frames = data[chosen]
     floats = _activations(network, frames)
 
-    names = {layer.name for layer in network.layers}
-    tensor = Tensor("input" if "input" not in names else "network_input", network.input_shape, interval, scale)
+    name, taken = "input", {layer.name for layer in network.layers}
+    while name in taken:
+        name = f"network_{name}"
+    tensor = Tensor(name, network.input_shape, interval, scale)
     integers, real = input_integers(tensor, frames), frames.astype(np.float32)
     source, layers = tensor, list[Layer]()
     batch = frames_per_batch(network)

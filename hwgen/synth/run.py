@@ -20,7 +20,7 @@ from .nextpnr import Routed, Usage, fits, place_and_route
 from .report import figures, utilization
 from .yosys import Netlist, map_to_cells
 
-__all__ = ["RESULT", "synth"]
+__all__ = ["RESULT", "find_tools", "synth"]
 
 RESULT = "synth.json"
 """The file that holds the result, in the folder."""
@@ -48,9 +48,7 @@ def synth(
     frequency = frequency_mhz if frequency_mhz is not None else target.frequency_mhz
     if not frequency > 0:
         raise HwgenError(f"the target frequency must be above 0 MHz, not {frequency:g}")
-    used_tools = ("yosys", f"nextpnr-{target.family}", "icepack" if target.family == "ice40" else "ecppack")
-    for name in used_tools:  # all of them, before minutes are spent with the first
-        tools.find(name)
+    used_tools = find_tools(target)
     bitstream = f"{manifest['top']}.{'bin' if target.family == 'ice40' else 'bit'}"
     for name in (RESULT, bitstream, "yosys.log", "nextpnr.log"):
         (folder / name).unlink(missing_ok=True)
@@ -92,6 +90,14 @@ def synth(
         routed.bitstream.replace(folder / bitstream)
         write_json(folder / RESULT, result)
     return result
+
+
+def find_tools(target: Board) -> tuple[str, ...]:
+    """The names of the tools for ``target``; raises when one is missing, before minutes are spent with the first."""
+    names = ("yosys", f"nextpnr-{target.family}", "icepack" if target.family == "ice40" else "ecppack")
+    for name in names:
+        tools.find(name)
+    return names
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -143,6 +143,22 @@ def test_network_file_names(hwgen, tmp_path):
     assert is_one_sentence(hwgen(*QUANTIZE, "-o", tmp_path / "file" / "net.npz"), "lies below a file")
 
 
+def test_only_network_files_are_replaced(hwgen, tmp_path):
+    data = tmp_path / "data.npz"
+    data.write_bytes(CALIB.read_bytes())
+    arguments = ("quantize", demo.model_path(), "--calib", data, *SCALE, "-o", data)
+    assert is_one_sentence(hwgen(*arguments), "is not a network file of hwgen")
+    assert data.read_bytes() == CALIB.read_bytes()
+    assert list(tmp_path.iterdir()) == [data]
+
+
+@pytest.mark.parametrize(("scale", "word"), [("1e300", "weight is "), ("1e-300", "weight is ")])
+def test_normalization_out_of_range(hwgen, tmp_path, scale, word):
+    arguments = ("quantize", demo.model_path(), "--calib", CALIB, "--scale", scale, "-o", tmp_path / "net.npz")
+    assert is_one_sentence(hwgen(*arguments), word, "out of range")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """A quantized network file of the demo."""
@@ -193,6 +209,9 @@ def test_output_folder_is_taken(hwgen, tmp_path, network, command):
         (("--max-luts", "100"), "100 may be used"),
         (("--target-fps", "1e9"), "cycles"),
         (("--target-fps", "0"), "positive"),
+        (("--clock-mhz", "0"), "positive number of MHz, not 0"),
+        (("--clock-mhz", "nan"), "positive number of MHz, not nan"),
+        (("--clock-mhz", "inf"), "positive number of MHz, not inf"),
     ],
 )
 def test_plans_that_do_not_fit(hwgen, tmp_path, network, options, word):
@@ -214,4 +233,22 @@ def test_missing_tool(hwgen, tmp_path, network, monkeypatch):
     monkeypatch.setenv("YOSYS", "no-such-yosys")
     outcome = hwgen("generate", network, "--board", "icebreaker", "-o", tmp_path / "out")
     assert is_one_sentence(outcome, "YOSYS", "no-such-yosys")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["build", "demo"])
+@pytest.mark.parametrize("variable", ["YOSYS", "NEXTPNR_ICE40", "ICEPACK"])
+def test_missing_tools_are_found_first(hwgen, tmp_path, monkeypatch, command, variable):
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+    arguments = {"build": (demo.model_path(), "--calib", CALIB, "--board", "icebreaker"), "demo": ()}[command]
+    assert is_one_sentence(hwgen(command, *arguments, "-o", tmp_path / "out"), variable, "not a program")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "word"), [(("--frames", "9999"), "between 1 and the 256"), (("--simulator", "crystal"), "'crystal'")]
+)
+def test_build_finds_bad_simulations_before_writing(hwgen, tmp_path, options, word):
+    build = ("build", demo.model_path(), "--calib", CALIB, *SCALE, "--board", "icebreaker", *options)
+    assert is_one_sentence(hwgen(*build, "-o", tmp_path / "out"), word)
     assert list(tmp_path.iterdir()) == []

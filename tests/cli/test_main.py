@@ -1,6 +1,7 @@
 """The list of commands, ``--version``, ``--help``, and how errors leave the program."""
 
 import errno
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import hwgen as package
-from hwgen import api
+from hwgen import api, demo
 from hwgen.errors import HwgenError
 
 COMMANDS = ("check", "quantize", "eval", "generate", "simulate", "synth", "build", "demo")
@@ -102,3 +103,35 @@ def test_import_is_fast():
     assert done.stdout == "False hwgen.api\n"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         package.nothing  # noqa: B018
+
+
+def test_termination_is_an_exception(hwgen, monkeypatch):
+    """What runs is left through its ``finally`` clauses, which end child processes."""
+    before, ended = signal.getsignal(signal.SIGTERM), []
+
+    def terminated(*args, **kwargs):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(api, "synth", terminated)
+    try:
+        assert hwgen("synth", "folder") == (143, "", "")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == [True]
+
+
+@pytest.mark.parametrize(
+    ("closed", "err"), [(">&-", "error: nothing.onnx does not exist"), ("2>&-", ""), (">&- 2>&-", "")]
+)
+def test_closed_streams(tmp_path, closed, err):
+    program = Path(sys.executable).parent / "hwgen"
+    for model, code in (("nothing.onnx", 2), (demo.model_path(), 0)):
+        command = ["sh", "-c", f'exec "$0" check "$1" {closed}', program, model]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == code
+        assert done.stderr.startswith(err if code else "")
+        assert "Traceback" not in done.stderr
+        assert "error" not in done.stdout

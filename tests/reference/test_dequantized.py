@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES
+from hwgen.interval import Interval
 from hwgen.network import Requant
 from hwgen.reference import dequantized, run
 from hwgen.reference.conv import ConvKernel
@@ -66,6 +67,7 @@ def test_exact_ties(random_network, shift):
         layer,
         codes=codes,
         requant=Requant(mul, add, shift, -10000, 10000),
+        output=replace(layer.output, interval=Interval(-10000, 10000)),
         weight_scale=layer.output.scale / network.input.scale * mul / 2.0**shift,
     )
     network = replace(network, layers=(layer,))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,8 +12,9 @@ import pytest
 
 from hwgen import store
 from hwgen.boards import board
-from hwgen.emit.generate import NETWORK, generate
+from hwgen.emit.generate import generate
 from hwgen.errors import HwgenError
+from hwgen.files import NETWORK
 from hwgen.floatnet import PoolKind
 from hwgen.plan import plan
 from hwgen.reference import run
@@ -97,6 +99,20 @@ def test_the_bench_runs_without_hwgen(generated, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert json.loads((folder / "bench" / "result.json").read_text())["mismatches"] == 0
+
+
+def test_a_core_that_hangs_does_not_hang_the_bench(generated, tmp_path):
+    """Its output is cut off in the Verilog, so back-pressure stops the input too; no earlier result is left behind."""
+    folder = tmp_path / "core"
+    shutil.copytree(generated[0], folder, ignore=shutil.ignore_patterns("build"))
+    text = (folder / "core.v").read_text()
+    connection = ".tvalid(m_axis_tvalid)"
+    assert text.count(connection) == 1
+    (folder / "core.v").write_text(text.replace(connection, ".tvalid()"))
+    (folder / "simulate.json").write_text("{}")
+    with pytest.raises(HwgenError, match=r"broke off: .*the core stopped after \d+ beats in and 0 words out"):
+        simulate(folder, generated[2])
+    assert not (folder / "simulate.json").exists()
 
 
 def test_bad_requests(generated):
