@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .interval import Interval
 from .network import Conv, Pool
 
-__all__ = ["accumulators", "hull", "negative_codes", "tap_interval", "window_sum"]
+__all__ = ["accumulators", "negative_codes", "tap_interval", "window_sum"]
 
 
 def tap_interval(layer: Conv | Pool, source: Interval) -> Interval:
@@ -43,8 +41,3 @@ def window_sum(layer: Pool, source: Interval) -> Interval:
     """The interval of every partial sum of a pooling window."""
     taps = tap_interval(layer, source)
     return taps * (layer.kernel[0] * layer.kernel[1])
-
-
-def hull(intervals: Sequence[Interval]) -> Interval:
-    """The smallest interval that holds all of ``intervals``."""
-    return Interval(min(i.lo for i in intervals), max(i.hi for i in intervals))

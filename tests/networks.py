@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgen.bounds import accumulators, hull, window_sum
+from hwgen.bounds import accumulators, window_sum
 from hwgen.codes import CODES
 from hwgen.floatnet import PoolKind, window_shape
+from hwgen.folding import Folding, divisors
 from hwgen.interval import Interval
 from hwgen.network import MANTISSAS, Conv, Layer, Network, Pool, Requant, Tensor
-from hwgen.plan.folding import Folding, divisors
 
 BYTE = Interval(0, 255)
 SIGNED = Interval(-128, 127)
@@ -66,7 +66,7 @@ def conv(
 
     pad_value = rng.integers(source.interval.lo, source.interval.hi + 1, inputs)
     placeholder = Requant(np.ones(outputs, np.int64), np.zeros(outputs, np.int64), 0, output.lo, output.hi)
-    acc = hull(accumulators(layer(placeholder), source.interval))
+    acc = Interval.hull(accumulators(layer(placeholder), source.interval))
     return layer(requant(rng, outputs, acc, output))
 
 

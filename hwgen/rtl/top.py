@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from amaranth.hdl import *
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..network import Conv, Network
-from ..plan.folding import Folding
+from ..folding import Folding
+from ..network import Conv, Network, Tensor
 from .conv import ConvEngine
 from .frame import Egress, Ingress, byte_lanes
 from .pool import PoolEngine
@@ -92,17 +94,20 @@ class Core(wiring.Component):
         ]
 
         source, lanes, tensor = ingress.o, self.lanes, network.input
+        frames_held = 0
         for name, layer, folding in zip(self.engines, network.layers, self._foldings, strict=True):
-            source = self._convert(m, f"{name}_width", tensor.interval, source, lanes, folding.simd)
+            source, held = self._convert(m, f"{name}_width", tensor, source, lanes, folding.simd)
             if isinstance(layer, Conv):
                 engine = ConvEngine(layer, tensor, folding)
             else:
                 engine = PoolEngine(layer, tensor, folding)
             m.submodules[name] = engine
+            frames_held += held + engine.frames_held
             join(m, source, engine.i)
             source, lanes, tensor = engine.o, folding.lanes, layer.output
             self._tap(m, name, source)
-        source = self._convert(m, "egress_width", tensor.interval, source, lanes, 1)
+        source, held = self._convert(m, "egress_width", tensor, source, lanes, 1)
+        frames_held += held
 
         m.submodules.egress = egress = Egress(network.output.interval, self.output_words)
         join(m, source, egress.i)
@@ -114,28 +119,29 @@ class Core(wiring.Component):
             egress.tready.eq(self.m_axis_tready),
         ]
 
-        self._flag(m, ingress, egress)
+        self._flag(m, ingress, egress, frames_held)
         self._count(m, ingress)
         return m
 
     @staticmethod
-    def _convert(m, name, interval, source, lanes, wanted):
-        """``source`` with ``wanted`` lanes per word."""
+    def _convert(m, name, tensor: Tensor, source, lanes: int, wanted: int):
+        """``source``, which carries ``tensor``, with ``wanted`` lanes per word; and the frames held on that way."""
         if lanes == wanted:
-            return source
-        m.submodules[name] = gearbox = Gearbox(interval, lanes, wanted)
+            return source, 0
+        m.submodules[name] = gearbox = Gearbox(tensor.interval, lanes, wanted)
         join(m, source, gearbox.i)
-        return gearbox.o
+        return gearbox.o, 1 + gearbox.depth // prod(tensor.shape)
 
-    def _flag(self, m, ingress, egress):
+    @staticmethod
+    def _flag(m, ingress, egress, frames_held: int):
         """One error bit per frame, from its first end to its last.
 
-        Every layer may hold the rest of one frame and the start of the next; when the bits are full, the last word of
-        a new frame waits. The two ends may lie at two ends of the device, so both directions are registered, and room
-        is kept for the frames that end meanwhile.
+        There is a place for every frame that the layers may hold, so a frame never waits for one. The two ends may lie
+        at two ends of the device, so both directions are registered, and room is kept for the frames that end
+        meanwhile.
         """
         in_flight = 4
-        m.submodules.flags = flags = fifo.SyncFIFO(width=1, depth=len(self._foldings) + 2 + in_flight)
+        m.submodules.flags = flags = fifo.SyncFIFO(width=1, depth=frames_held + 2 + in_flight)
         m.d.sync += [
             flags.w_data.eq(ingress.error),
             flags.w_en.eq(ingress.done),

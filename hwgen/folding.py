@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..geometry import Geometry
-from ..network import Layer, Pool
+from .geometry import Geometry
+from .network import Layer, Pool
 
 __all__ = ["Folding", "divisors", "geometry_of", "output_lanes"]
 
