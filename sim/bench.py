@@ -152,6 +152,32 @@ def first_difference(layer: str, seen: np.ndarray, expected: np.ndarray) -> dict
         "channel": channel,
         "expected": int(expected[at]),
         "actual": int(seen[at]),
+        "around": neighbourhood(seen, expected, at),
+    }
+
+
+def neighbourhood(seen: np.ndarray, expected: np.ndarray, at: tuple[int, int, int, int]) -> dict:
+    """Expected and actual values around ``at``: part of its channel's map, or for a map of one pixel of its channels.
+
+    Returns ``along`` ("column" or "channel"), the numbers of the ``rows`` and of the ``columns`` (or channels), and
+    ``expected`` and ``actual`` as lists of rows.
+    """
+    frame, row, column, channel = at
+    _, height, width, channels = expected.shape
+
+    def near(centre: int, size: int, reach: int) -> slice:
+        return slice(max(centre - reach, 0), min(centre + reach + 1, size))
+
+    rows = near(row, height, 1)
+    in_map = height * width > 1
+    columns = near(column, width, 3) if in_map else near(channel, channels, 3)
+    part = (frame, rows, columns, channel) if in_map else (frame, rows, column, columns)
+    return {
+        "along": "column" if in_map else "channel",
+        "rows": list(range(rows.start, rows.stop)),
+        "columns": list(range(columns.start, columns.stop)),
+        "expected": expected[part].tolist(),
+        "actual": seen[part].tolist(),
     }
 
 
@@ -209,4 +235,5 @@ async def equals_reference(dut) -> None:
     result["first_difference"] = next((d for d in differences if d is not None), None)
     result["cycles"] = cycle()
     Path(os.environ.get("HWGEN_RESULT") or FOLDER / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    assert result["first_difference"] is None, f"differs from the reference: {result['first_difference']}"
+    found = {k: v for k, v in (result["first_difference"] or {}).items() if k != "around"}
+    assert not found, f"differs from the reference: {found}"

@@ -63,6 +63,7 @@ def _convert(model: onnx.ModelProto, path: Path) -> FloatGraph:
     if len(graph.output) != 1:
         raise HwgenError(f"the model has {len(graph.output)} outputs, but exactly one is supported; export only one")
     load_external_data(model, path.parent)
+    _complete_output(graph.output[0], source)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -132,6 +133,14 @@ def _input(graph: onnx.GraphProto) -> tuple[onnx.ValueInfoProto, tuple[int, ...]
     if prod(shape) > MAX_ELEMENTS:
         raise HwgenError(f"input {source.name!r} of shape {shape} is too large: more than {MAX_ELEMENTS} values")
     return source, shape
+
+
+def _complete_output(sink: onnx.ValueInfoProto, source: onnx.ValueInfoProto) -> None:
+    """The checker wants a type and a shape, which some exporters leave away; inference finds the shape later."""
+    if sink.type.WhichOneof("value") is None:
+        sink.type.tensor_type.elem_type = source.type.tensor_type.elem_type
+    if sink.type.HasField("tensor_type") and not sink.type.tensor_type.HasField("shape"):
+        sink.type.tensor_type.shape.SetInParent()
 
 
 def _modernise(model: onnx.ModelProto, source: onnx.ValueInfoProto) -> None:
