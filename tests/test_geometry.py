@@ -50,15 +50,6 @@ def test_direct(kernel, stride, pads, channelwise, direct):
     assert Geometry((5, 6, 4), kernel, stride, pads, channelwise).direct is direct
 
 
-@pytest.mark.parametrize("kernel", [(1, 1), (2, 1), (3, 2)])
-@pytest.mark.parametrize("stride", [(1, 1), (2, 4), (9, 9)])
-@pytest.mark.parametrize("pads", [NO_PADS, (3, 0, 0, 0), (0, 2, 0, 2), (4, 4, 4, 4)])
-def test_reads_map_when_some_window_touches_it(kernel, stride, pads):
-    geometry = Geometry((2, 3, 1), kernel, stride, pads)
-    touched = {tap for window in windows(geometry) for tap in window} & set(itertools.product(range(2), range(3)))
-    assert geometry.reads_map is bool(touched)
-
-
 def test_a_channel_on_its_own_is_a_shorter_reduction():
     assert Geometry((5, 6, 4), (3, 3), (1, 1), NO_PADS, channelwise=True).reduction(2) == 9
 
