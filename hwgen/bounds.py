@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .interval import Interval
-from .network import Conv, Pool
+from .network import Add, Conv, Pool
 
-__all__ = ["accumulators", "hull", "negative_codes", "tap_interval", "window_sum"]
+__all__ = ["accumulators", "addition", "hull", "negative_codes", "tap_interval", "window_sum"]
 
 
 def tap_interval(layer: Conv | Pool, source: Interval) -> Interval:
@@ -27,7 +27,8 @@ def negative_codes(layer: Conv) -> list[int]:
 def accumulators(layer: Conv, source: Interval) -> list[Interval]:
     """Per output channel, the interval of every partial sum of ones'-complement products, in any order of the taps.
 
-    A negative level adds ``-|level|*x - 1``; the missing one is not here but in the bias.
+    A negative level adds ``-|level|*x - 1``; the missing one is not here but in the bias. With groups, the taps are
+    those of the channel's own group.
     """
     taps = tap_interval(layer, source)
     levels = layer.codebook.decode(layer.codes).reshape(layer.codes.shape[0], -1)
@@ -40,9 +41,21 @@ def accumulators(layer: Conv, source: Interval) -> list[Interval]:
 
 
 def window_sum(layer: Pool, source: Interval) -> Interval:
-    """The interval of every partial sum of a pooling window."""
+    """The interval of every partial sum of a pooling window, whatever it is divided by and however far it is spread."""
     taps = tap_interval(layer, source)
     return taps * (layer.kernel[0] * layer.kernel[1])
+
+
+def addition(layer: Add, sources: Sequence[Interval]) -> Interval:
+    """The interval of every partial sum of ``mul * x``, in any order, given those of the tensors in ``layer.sources``.
+
+    Exact addends: a negative factor subtracts, and ``layer.add`` comes on top of it.
+    """
+    zero = Interval(0, 0)
+    total = zero
+    for mul, interval in zip(layer.mul, sources, strict=True):
+        total = total + (interval * mul | zero)
+    return total
 
 
 def hull(intervals: Sequence[Interval]) -> Interval:

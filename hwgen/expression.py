@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,7 @@ class Apply:
 Expression = Variable | Constant | Apply
 
 
-_FUNCTIONS: dict[Operation, Callable[..., Array]] = {
+_FUNCTIONS: dict[Operation, Callable[..., Any]] = {
     Operation.NEG: np.negative,
     Operation.ABS: np.abs,
     Operation.EXP: np.exp,
@@ -99,7 +100,7 @@ _FUNCTIONS: dict[Operation, Callable[..., Array]] = {
     Operation.MIN: np.minimum,
     Operation.MAX: np.maximum,
     Operation.LESS: lambda a, b: np.less(a, b).astype(np.result_type(a, b)),
-    Operation.WHERE: lambda c, a, b: np.where(c != 0, a, b),
+    Operation.WHERE: lambda c, a, b: np.where(np.not_equal(c, 0), a, b),
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import streaming
 from ..geometry import Geometry
-from ..network import Layer, Pool
+from ..network import Conv, Layer, Pool
 
 __all__ = ["Folding", "divisors", "geometry_of", "output_lanes"]
 
@@ -15,7 +16,7 @@ def divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-def geometry_of(layer: Layer) -> Geometry:
+def geometry_of(layer: Conv | Pool) -> Geometry:
     """The window that ``layer`` slides over its input."""
     return Geometry(layer.input_shape, layer.kernel, layer.stride, layer.pads, channelwise=isinstance(layer, Pool))
 
@@ -24,7 +25,7 @@ def geometry_of(layer: Layer) -> Geometry:
 class Folding:
     """``pe`` output channels times ``simd`` input channels per cycle; results leave ``lanes`` at a time.
 
-    For pooling, which has no PE array, ``pe == simd == lanes`` channels per cycle.
+    For all that has no PE array, ``pe == simd == lanes`` channels per cycle.
     """
 
     pe: int
@@ -38,6 +39,11 @@ class Folding:
 
     def validate(self, layer: Layer) -> None:
         """``ValueError`` unless the folding divides the layer's channels and matches its kind."""
+        if not isinstance(layer, Conv | Pool):
+            if not self.pe == self.simd == self.lanes:
+                raise ValueError(f"{layer.name}: it must have pe == simd == lanes, not {self}")
+            streaming.validate_lanes(layer, self.lanes)
+            return
         geometry_of(layer).words_per_pixel(self.simd)
         if isinstance(layer, Pool):
             if not self.pe == self.simd == self.lanes:
@@ -47,6 +53,8 @@ class Folding:
 
     def cycles(self, layer: Layer) -> int:
         """Cycles per frame in steady state, when input and output keep up."""
+        if not isinstance(layer, Conv | Pool):
+            return streaming.cycles(layer, self.lanes)
         geometry = geometry_of(layer)
         reduction = geometry.reduction(self.simd)
         pixels = geometry.output[0] * geometry.output[1]
@@ -73,7 +81,7 @@ def output_lanes(layer: Layer, pe: int, simd: int) -> int:
     A direct layer makes all groups' results in a row at the end of its reduction: all but the last group's drain then
     adds to the cycles of the reduction; up to a sixteenth is accepted.
     """
-    if isinstance(layer, Pool):
+    if not isinstance(layer, Conv):
         return simd
     geometry = geometry_of(layer)
     reduction = geometry.reduction(simd)

@@ -43,7 +43,7 @@ def test_theorem_of_the_baseline(seed, code, log_ratio):
 def test_one_channel_equals_brute_force_over_the_full_grid(seed, code):
     book = CODES[code]
     weight = random_weights(seed)[:1]
-    importance = np.random.default_rng(seed).uniform(0.1, 2, weight.shape[1:])
+    importance = np.random.default_rng(seed).uniform(0.1, 2, weight.shape)
     ratio = 2.0 ** -(seed % 20) * 0.7
     ratio = max(ratio, smallest_ratio(weight, book))
     coded = code_weights(weight, book, ratio, importance)
@@ -76,7 +76,7 @@ def test_a_layer_is_within_tolerance_of_its_channels_alone_and_better_than_the_l
 def test_importance_moves_the_scale_to_where_it_counts():
     weight = np.array([0.1, 0.11, 0.12, 0.13, 3.0]).reshape(1, 1, 1, 5)
     book = CODES["int4"]
-    loud, quiet = np.ones((1, 1, 5)), np.array([1, 1, 1, 1, 1e-6]).reshape(1, 1, 5)
+    loud, quiet = np.ones((1, 1, 1, 5)), np.array([1, 1, 1, 1, 1e-6]).reshape(1, 1, 1, 5)
     assert (
         code_weights(weight, book, 0.01, quiet).weight_scale[0] < code_weights(weight, book, 0.01, loud).weight_scale[0]
     )

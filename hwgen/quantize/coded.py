@@ -1,0 +1,102 @@
+"""Weights that the model itself holds as codes: taken as they are wherever the requantization grid allows it."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codes import CODES, Codebook, explicit
+from ..floatnet import Coded
+from ..network import MANTISSAS
+from .requant import KMAX, exponent_grid, nearest_factor, place
+from .weights import CodedWeights
+
+__all__ = ["GRID_TOLERANCE", "book_of", "exact_codes", "exponent_in"]
+
+GRID_TOLERANCE = 1e-3
+"""Relative error of a channel's factor that still counts as taking its codes exactly."""
+
+MAX_BITS = 8
+"""Bits of a codebook. Models with finer weights are quantized like float ones."""
+
+
+def exponent_in(book: Codebook, levels: npt.NDArray[np.int64]) -> int | None:
+    """``t``, nearest to 0, for which all ``levels`` times ``2**t`` are levels of ``book``; None if there is none."""
+    distinct = np.unique(levels[levels != 0])
+    if not distinct.size:
+        return 0
+    held = set(book.levels)
+    even = int(np.bitwise_or.reduce(np.abs(distinct)))
+    down = (even & -even).bit_length() - 1
+    for t in sorted(range(-down, book.max_level.bit_length() + 1), key=lambda t: (abs(t), t)):
+        scaled = distinct << t if t >= 0 else distinct >> -t
+        if set(scaled.tolist()) <= held:
+            return t
+    return None
+
+
+def book_of(levels: npt.NDArray[np.int64]) -> Codebook | None:
+    """The codebook of fewest bits that holds ``levels`` up to a power of two: a named one, else an explicit one.
+
+    An explicit codebook of many levels has every integer up to the largest, so that layers of one width share it. None
+    when it would need more than 8 bits.
+    """
+    named = [book for book in CODES.values() if exponent_in(book, levels) is not None]
+    distinct = np.unique(levels)
+    peak = int(np.abs(distinct).max(initial=1))
+    own: list[Codebook] = []
+    if peak < 1 << MAX_BITS - 1:
+        bits = peak.bit_length() + 1
+        own.append(explicit(range(1 - (1 << bits - 1), 1 << bits - 1), name=f"int{bits}"))
+    if len(set(distinct.tolist()) | {0}) <= 1 << MAX_BITS:
+        own.append(explicit(distinct.tolist(), name=f"levels{len(distinct)}"))
+    found = [book for book in (*named, *own) if book.bits <= MAX_BITS]
+    return min(found, key=lambda book: (book.bits, found.index(book)), default=None)
+
+
+def exact_codes(coded: Coded, book: Codebook, source_scale: float, wanted: float) -> tuple[float, CodedWeights] | None:
+    """An output scale, ``wanted`` or as near as the grid allows, and the codes of ``coded`` with their factors.
+
+    The factor of a channel is ``source_scale * scale / s_out``. None when no output scale puts the factors of all
+    channels on the grid within :data:`GRID_TOLERANCE`.
+    """
+    t = exponent_in(book, coded.levels)
+    if t is None:
+        return None
+    levels = coded.levels << t if t >= 0 else coded.levels >> -t
+    alive = levels.reshape(len(levels), -1).any(axis=1)
+    # A channel without weights goes along with the others.
+    real = source_scale * coded.scale / 2.0**t
+    real = np.where(alive, real, real[alive].max() if alive.any() else 1.0)
+    largest = float(real.max())
+    # A factor of KMAX bits more than a mantissa, over a shift of at least 1, bounds the output scale from below.
+    wanted = max(wanted, largest / (MANTISSAS[0] * 2.0 ** (KMAX - 1)))
+    octave = 2.0 ** np.round(log2(largest / wanted) - 3.5)
+    grid = exponent_grid(-1, 1).ravel() * octave
+    scales = sorted((largest / grid).tolist(), key=lambda scale: abs(log2(scale / wanted)))
+    for scale in (wanted, *scales):
+        factors = _on_grid(real / scale)
+        if factors is not None:
+            mul, shift = factors
+            ratio = scale / source_scale
+            return scale, CodedWeights(book.encode(levels), ratio * mul / 2.0**shift, mul, shift)
+    return None
+
+
+def _on_grid(factors: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int] | None:
+    """``(mul, shift)`` of ``factors`` (O,), None where one is too far from the grid or they are too far apart."""
+    points = [nearest_factor(factor) for factor in factors.tolist()]
+    for (mantissa, exponent), factor in zip(points, factors.tolist(), strict=True):
+        if abs(mantissa * 2.0**exponent / factor - 1) > GRID_TOLERANCE:
+            return None
+    exponents = [exponent for _, exponent in points]
+    lowest = min(exponents)
+    if max(exponents) - lowest > KMAX:
+        return None
+    try:
+        k, shift = place(lowest, max(exponents) - lowest)
+    except ValueError:
+        return None
+    return np.array([mantissa << k + exponent - lowest for mantissa, exponent in points], np.int64), shift
