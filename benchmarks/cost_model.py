@@ -31,7 +31,7 @@ from hwgen.floatnet import PoolKind, Shape, window_shape
 from hwgen.interval import Interval
 from hwgen.network import Conv, Network, Pool, Requant, Tensor
 from hwgen.plan.cost import Cost, block_rams, layer_cost, lut_features
-from hwgen.plan.folding import Folding
+from hwgen.folding import Folding
 from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
 from hwgen.rtl.top import Core

@@ -107,22 +107,22 @@ class BoardTop(wiring.Component):
             return
         turn = Signal(range(len(ports)))
         count = Signal(range(max(port.lanes * port.beats for port in ports)))
+        parts = [stream.Signature(8).create(path=(f"input{number}",)) for number in range(len(ports))]
         with m.Switch(turn):
-            for number, port in enumerate(ports):
-                size = port.lanes * port.beats
-                part = stream.Signature(8).create(path=(f"input{number}",))
+            for number, (part, port) in enumerate(zip(parts, ports, strict=True)):
                 with m.Case(number):
                     m.d.comb += [part.valid.eq(octets.valid), octets.ready.eq(part.ready)]
                     with m.If(part.valid & part.ready):
                         m.d.sync += count.eq(count + 1)
-                        with m.If(count == size - 1):
-                            m.d.sync += [count.eq(0), turn.eq(0 if number == len(ports) - 1 else number + 1)]
-                m.d.comb += part.payload.eq(octets.payload)
-                if number < len(ports) - 1:
-                    m.submodules[f"input{number}"] = waiting = BranchFifo(8, size)
-                    wiring.connect(m, part, waiting.i)
-                    part = waiting.o
-                self._beats(m, part, port)
+                        with m.If(count == port.lanes * port.beats - 1):
+                            m.d.sync += [count.eq(0), turn.eq((number + 1) % len(ports))]
+        for number, (part, port) in enumerate(zip(parts, ports, strict=True)):
+            m.d.comb += part.payload.eq(octets.payload)
+            if number < len(ports) - 1:
+                m.submodules[f"input{number}"] = waiting = BranchFifo(8, port.lanes * port.beats)
+                wiring.connect(m, part, waiting.i)
+                part = waiting.o
+            self._beats(m, part, port)
 
     def _beats(self, m, octets, port):
         """Bytes into beats of one input, low byte first, and ``tlast`` by counting."""
@@ -150,30 +150,28 @@ class BoardTop(wiring.Component):
         """The words of all outputs, a frame of each in turn: valid, ready, data, and last of the last output's."""
         ports = self._core.outputs
         valid, ready, data, last = Signal(), Signal(), Signal(32), Signal()
+        parts = []
+        for number, port in enumerate(ports):
+            axis = self._axis(port)
+            part = stream.Signature(33).create(path=(f"output{number}",))
+            m.d.comb += [
+                part.valid.eq(axis["tvalid"]),
+                part.payload.eq(Cat(axis["tdata"], axis["tlast"])),
+                axis["tready"].eq(part.ready),
+            ]
+            if number:
+                m.submodules[f"output{number}"] = waiting = BranchFifo(33, port.words)
+                wiring.connect(m, part, waiting.i)
+                part = waiting.o
+            parts.append(part)
         turn = Signal(range(len(ports)))
         with m.Switch(turn):
-            for number, port in enumerate(ports):
-                axis = self._axis(port)
-                words = stream.Signature(33).create(path=(f"output{number}",))
-                m.d.comb += [
-                    words.valid.eq(axis["tvalid"]),
-                    words.payload.eq(Cat(axis["tdata"], axis["tlast"])),
-                    axis["tready"].eq(words.ready),
-                ]
-                if number:
-                    m.submodules[f"output{number}"] = waiting = BranchFifo(33, port.words)
-                    wiring.connect(m, words, waiting.i)
-                    words = waiting.o
-                final = number == len(ports) - 1
+            for number, part in enumerate(parts):
                 with m.Case(number):
-                    m.d.comb += [
-                        valid.eq(words.valid),
-                        words.ready.eq(ready),
-                        data.eq(words.payload[:32]),
-                        last.eq(words.payload[32] if final else 0),
-                    ]
-                    with m.If(valid & ready & words.payload[32]):
-                        m.d.sync += turn.eq(0 if final else number + 1)
+                    m.d.comb += [valid.eq(part.valid), part.ready.eq(ready), data.eq(part.payload[:32])]
+                    m.d.comb += last.eq(part.payload[32] if number == len(ports) - 1 else 0)
+                    with m.If(valid & ready & part.payload[32]):
+                        m.d.sync += turn.eq((number + 1) % len(ports))
         return valid, ready, data, last
 
     def _answer(self, m, octets):

@@ -9,7 +9,7 @@ import numpy as np
 from .interval import Interval
 from .network import Add, Conv, Pool
 
-__all__ = ["accumulators", "addition", "hull", "negative_codes", "tap_interval", "window_sum"]
+__all__ = ["accumulators", "addition", "negative_codes", "tap_interval", "window_sum"]
 
 
 def tap_interval(layer: Conv | Pool, source: Interval) -> Interval:
@@ -57,7 +57,3 @@ def addition(layer: Add, sources: Sequence[Interval]) -> Interval:
         total = total + (interval * mul | zero)
     return total
 
-
-def hull(intervals: Sequence[Interval]) -> Interval:
-    """The smallest interval that holds all of ``intervals``."""
-    return Interval(min(i.lo for i in intervals), max(i.hi for i in intervals))

@@ -102,15 +102,12 @@ def _channel_last(name: str, x: Array, source: FloatInput) -> Array:
     return x.reshape(len(x), channels, height, width).transpose(0, 2, 3, 1)
 
 
-def load_data(
-    path: str | os.PathLike[str], inputs: Sequence[FloatInput] | None = None, need_labels: bool = False
-) -> Data:
-    """The samples in the ``.npz`` file ``path``.
+def load_data(path: str | os.PathLike[str], inputs: Sequence[FloatInput], need_labels: bool = False) -> Data:
+    """The samples in the ``.npz`` file ``path`` for ``inputs``, see :func:`inputs_of`.
 
-    inputs: what the samples must fit, see :func:`inputs_of`; without it, every array counts. Raises
-    :class:`HwgenError`, one sentence, for a missing or damaged file, a missing array (or ``y`` when ``need_labels``), no
-    samples, values that are not finite numbers, a shape that does not fit, or labels that are not one integer per
-    sample.
+    Raises :class:`HwgenError`, one sentence, for a missing or damaged file, a missing array (or ``y`` when
+    ``need_labels``), no samples, values that are not finite numbers, a shape that does not fit, or labels that are not
+    one integer per sample.
     """
     path = Path(path)
     if not path.is_file():
@@ -119,7 +116,7 @@ def load_data(
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            wanted = _wanted(members, inputs)
+            wanted = _names(members, inputs)
             arrays = {key: _read(archive, members[key]) for key in (*wanted, "y") if key in members}
     except HwgenError as error:
         raise HwgenError(f"{path}: {error}") from None
@@ -129,15 +126,6 @@ def load_data(
         return _checked(arrays, wanted, inputs, need_labels)
     except HwgenError as error:
         raise HwgenError(f"{path}: {error}") from None
-
-
-def _wanted(members: Mapping[str, str], inputs: Sequence[FloatInput] | None) -> list[str]:
-    if inputs is not None:
-        return _names(members, inputs)
-    names = [name for name in members if name != "y"]
-    if "x" not in members and "x0" not in members:
-        raise HwgenError("there is no array x in it; save the samples as x")
-    return ["x"] if "x" in members else names
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> npt.NDArray[np.generic]:
@@ -154,9 +142,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> npt.NDArray[np.generic]:
         return npy.read_array(member, allow_pickle=False)
 
 
-def _checked(
-    arrays: dict[str, Array], names: Sequence[str], inputs: Sequence[FloatInput] | None, need_labels: bool
-) -> Data:
+def _checked(arrays: dict[str, Array], names: Sequence[str], inputs: Sequence[FloatInput], need_labels: bool) -> Data:
     samples = {name: arrays[name] for name in names}
     for name, x in samples.items():
         _check_values(name, x)
@@ -176,8 +162,7 @@ def _checked(
                 f" not {y.dtype} of shape {y.shape}"
             )
         data = Data(samples, y.astype(np.int64))
-    if inputs is not None:
-        data.channel_last(inputs)
+    data.channel_last(inputs)
     return data
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -23,11 +23,16 @@ from .errors import HwgenError
 __all__ = [
     "MANIFEST",
     "NETWORK",
+    "SIMULATION",
+    "SYNTHESIS",
     "check_folder",
+    "check_writable",
     "existing_file",
+    "generated_file",
     "jsonable",
     "new_file",
     "new_folder",
+    "read_generated",
     "read_json",
     "write_json",
 ]
@@ -38,6 +43,12 @@ MANIFEST = "manifest.json"
 
 NETWORK = "network.npz"
 """The quantized network inside a generated folder."""
+
+SIMULATION = "simulate.json"
+"""The record of the last simulation inside a generated folder."""
+
+SYNTHESIS = "synth.json"
+"""The record of the last synthesis inside a generated folder."""
 
 
 def existing_file(path: str | Path, what: str) -> Path:
@@ -51,14 +62,38 @@ def existing_file(path: str | Path, what: str) -> Path:
 
 
 def check_folder(path: str | Path) -> Path:
-    """``path``, which must be absent, an empty folder, or a folder that hwgen wrote earlier and may replace."""
+    """``path``, which must be absent, an empty folder, or a folder that hwgen wrote earlier and may replace.
+
+    The folder is replaced by renaming, so its parent must be writable, see :func:`check_writable`.
+    """
     path = Path(path)
     if path.is_dir():
         if any(path.iterdir()) and not _is_ours(path):
             raise HwgenError(f"output folder {str(path)!r} holds files that hwgen did not write; choose another folder")
     elif path.exists() or path.is_symlink():
         raise HwgenError(f"output {str(path)!r} is a file; choose another folder")
+    check_writable(path)
     return path
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise :class:`HwgenError` unless something can be written at ``path``; leaves no trace.
+
+    To be asked before the slow steps. It tries, because permission bits do not tell of read-only file systems.
+    """
+    place = Path(os.path.realpath(path)).parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise HwgenError(f"output {str(path)!r} lies below a file; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise HwgenError(
+            f"output {str(path)!r} cannot be written: {reason} in {str(place)!r}; choose another place"
+        ) from None
 
 
 def _is_ours(folder: Path) -> bool:
@@ -72,22 +107,32 @@ def _is_ours(folder: Path) -> bool:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A fresh folder beside ``path`` that takes its place when the block ends without an exception."""
     path = Path(os.path.realpath(check_folder(path)))
-    _make_parent(path)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    # mkdtemp makes private folders; the result is an ordinary one.
-    staging.chmod(0o777 & ~_umask())
+    with _parents(path):
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        # mkdtemp makes private folders; the result is an ordinary one.
+        staging.chmod(0o777 & ~_umask())
+        try:
+            yield staging
+            if path.exists():
+                _swap(staging, path)
+            else:
+                staging.rename(path)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Put ``new`` where ``path`` is. The old folder is removed last, so that no failure on the way leaves neither."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        yield staging
-        if not path.exists():
-            staging.rename(path)
-            return
-        # The old folder is removed last, so that no failure on the way leaves neither.
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         path.rename(old)
-        staging.rename(path)
-        shutil.rmtree(old)
+        new.rename(path)
+    except BaseException:
+        if not path.exists():
+            old.rename(path)
+        raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -96,20 +141,29 @@ def new_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise HwgenError(f"output {str(path)!r} is a folder; give a file name")
-    _make_parent(path)
-    staging = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield staging
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
+    with _parents(path):
+        staging = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+        try:
+            yield staging
+            staging.replace(path)
+        finally:
+            staging.unlink(missing_ok=True)
 
 
-def _make_parent(path: Path) -> None:
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders above ``path`` that are missing; those that are empty after the block disappear again."""
+    missing = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise HwgenError(f"output {str(path)!r} lies below a file; choose another place") from None
+    try:
+        yield
+    finally:
+        for parent in missing:
+            with suppress(OSError):  # not empty, as it should be
+                parent.rmdir()
 
 
 def _umask() -> int:
@@ -133,6 +187,28 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise HwgenError(f"{what} {str(path)!r} is not a JSON object; make it again")
+    return value
+
+
+def generated_file(path: Path) -> Path:
+    """``path``, which `hwgen generate` writes and must be there with some content."""
+    if not path.is_file():
+        raise HwgenError(f"{str(path)!r} is missing; run hwgen generate again")
+    if not path.stat().st_size:
+        raise HwgenError(f"{str(path)!r} is empty; run hwgen generate again")
+    return path
+
+
+def read_generated(path: Path, fields: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object in ``path``, which `hwgen generate` writes; it must have ``fields``, of these types."""
+    generated_file(path)
+    try:
+        value = read_json(path, "file")
+    except HwgenError:
+        raise HwgenError(f"{str(path)!r} is damaged; run hwgen generate again") from None
+    for name, kind in fields.items():
+        if not isinstance(value.get(name), kind):
+            raise HwgenError(f"{str(path)!r} has no usable {name!r}; run hwgen generate again")
     return value
 
 

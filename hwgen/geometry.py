@@ -3,7 +3,7 @@
 A *reduction* is the run of words whose products are summed (or compared) into one result per PE. Two orders exist:
 
 * windowed: for every output pixel, for every group of PE output channels (``repeat``), kernel rows, kernel columns,
-  words of a pixel. Needs a line buffer (``rtl.window.Window``).
+  words of a pixel. Needs a line buffer (``line_buffer.py``, ``rtl.window.Window``).
 * direct: the words as they arrive, each used at once for every group, so nothing is stored but the accumulators. This
   is possible when the reduction is a run of whole pixels: a 1x1 convolution, or a kernel that covers the map
   (a dense layer, global pooling). ``rtl.direct.Direct`` does it.

@@ -28,10 +28,10 @@ class Interval:
         return Interval(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else Interval(0, (1 << bits) - 1)
 
     @staticmethod
-    def hull(values: Iterable[int]) -> Interval:
-        """The smallest interval that holds every one of ``values`` (at least one)."""
-        numbers = [int(v) for v in values]
-        return Interval(min(numbers), max(numbers))
+    def hull(values: Iterable[int | Interval]) -> Interval:
+        """The smallest interval that holds every one of ``values``, numbers or intervals (at least one)."""
+        ends = [v if isinstance(v, Interval) else Interval(int(v), int(v)) for v in values]
+        return Interval(min(end.lo for end in ends), max(end.hi for end in ends))
 
     @property
     def signed(self) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .codes import signed_terms
+from .memories import BANK_WORDS
 from .network import Add, Concat, Pool, Remap, Table
 from .rowmap import READ_CYCLES
-from .rtl.rom import BANK_WORDS
 
 __all__ = ["QUEUE_LATENCY", "conv_latency", "pool_latency", "queue_depth", "word_latency"]
 

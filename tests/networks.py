@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgen.bounds import accumulators, addition, hull, window_sum
+from hwgen.bounds import accumulators, addition, window_sum
 from hwgen.codes import CODES, signed_terms
 from hwgen.floatnet import PoolKind, window_shape
+from hwgen.folding import Folding, divisors
 from hwgen.interval import Interval
 from hwgen.network import (
     MANTISSAS,
@@ -27,7 +28,6 @@ from hwgen.network import (
     Table,
     Tensor,
 )
-from hwgen.plan.folding import Folding, divisors
 
 from .remaps import crop, depth_to_space, remap, upsample
 
@@ -119,7 +119,7 @@ def conv(
 
     pad_value = rng.integers(source.interval.lo, source.interval.hi + 1, inputs)
     placeholder = Requant(np.ones(outputs, np.int64), np.zeros(outputs, np.int64), 0, output.lo, output.hi)
-    acc = hull(accumulators(layer(placeholder), source.interval))
+    acc = Interval.hull(accumulators(layer(placeholder), source.interval))
     return layer(requant(rng, outputs, acc, output, coarse=coarse))
 
 
@@ -244,7 +244,7 @@ def concat(
 
     unit = sources[0].scale
     rescale = tuple(rule(source) for source in sources)
-    interval = hull(
+    interval = Interval.hull(
         [
             source.interval if part is None else Interval(part.lo, part.hi)
             for source, part in zip(sources, rescale, strict=True)

@@ -1,5 +1,6 @@
 """Results appear whole or not at all, and nothing of anybody else's is overwritten."""
 
+import errno
 import json
 import os
 import stat
@@ -11,8 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwgen import files
 from hwgen.errors import HwgenError
-from hwgen.files import MANIFEST, check_folder, existing_file, jsonable, new_file, new_folder, read_json, write_json
+from hwgen.files import (
+    MANIFEST,
+    check_folder,
+    check_writable,
+    existing_file,
+    generated_file,
+    jsonable,
+    new_file,
+    new_folder,
+    read_generated,
+    read_json,
+    write_json,
+)
 
 OURS = '{"hwgen": "0.1.0"}'
 
@@ -62,6 +76,74 @@ def test_new_folder_leaves_the_old_one_after_a_failure(tmp_path):
         fail_in(new_folder(place), "half")
     assert everything(tmp_path) == {f"out/{MANIFEST}": OURS}
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_new_folder_puts_the_old_one_back_when_the_last_step_fails(tmp_path, monkeypatch):
+    place = tmp_path / "out"
+    with new_folder(place) as staging:
+        (staging / MANIFEST).write_text(OURS)
+    rename = Path.rename
+
+    def fail(path, target):
+        if (path / "new").exists():
+            raise Interrupted
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(Interrupted), new_folder(place) as staging:
+        (staging / "new").write_text("new")
+    assert everything(tmp_path) == {f"out/{MANIFEST}": OURS}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_folders_above_disappear_after_a_failure(tmp_path, make):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(Interrupted), make(tmp_path / "a" / "b" / "c" / "out"):
+        raise Interrupted
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a"]
+
+
+def test_writable(tmp_path):
+    for place in (tmp_path / "out", tmp_path / "a" / "b" / "out", tmp_path):
+        check_writable(place)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HwgenError, match="lies below a file"):
+        check_writable(tmp_path / "file" / "a" / "out")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a place where not even root can write")
+@pytest.mark.parametrize("check", [check_writable, check_folder])
+def test_not_writable(check):
+    with pytest.raises(HwgenError, match=r"output '/proc/a/b' cannot be written: .+ in '/proc'; choose another place"):
+        check("/proc/a/b")
+
+
+def test_read_only_file_system(tmp_path, monkeypatch):
+    def refuse(**options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(HwgenError, match="cannot be written: read-only file system in"), new_folder(tmp_path / "out"):
+        pytest.fail("the block must not run")
+
+
+def test_generated_files(tmp_path):
+    path = tmp_path / "core.v"
+    with pytest.raises(HwgenError, match=r"core\.v' is missing; run hwgen generate again"):
+        generated_file(path)
+    path.write_text("")
+    with pytest.raises(HwgenError, match=r"core\.v' is empty; run hwgen generate again"):
+        generated_file(path)
+    path.write_text('{"a": 1, "b": "x"}')
+    assert read_generated(path, {"a": int, "b": str}) == {"a": 1, "b": "x"}
+    for fields in ({"a": str}, {"a": int, "c": int}):
+        with pytest.raises(HwgenError, match=r"core\.v' has no usable '[ac]'; run hwgen generate again"):
+            read_generated(path, fields)
+    path.write_text("{")
+    with pytest.raises(HwgenError, match=r"core\.v' is damaged; run hwgen generate again"):
+        read_generated(path, {})
 
 
 @pytest.mark.parametrize("manifest", ['{"name": "a web application"}', "[]", "not JSON", ""])

@@ -83,6 +83,7 @@ def test_membership_and_order():
 
 def test_hull_takes_any_integers():
     assert Interval.hull(iter([5, -2, 3])) == Interval(-2, 5)
+    assert Interval.hull([Interval(-1, 4), 7, Interval(0, 2)]) == Interval(-1, 7)
     with pytest.raises(ValueError, match=r"empty"):
         Interval.hull([])
 

@@ -10,6 +10,7 @@ import pytest
 
 from hwgen import tools
 from hwgen.errors import HwgenError
+from hwgen.sim.simulate import choose_simulator
 
 
 @pytest.fixture
@@ -86,6 +87,29 @@ def test_environment_variable_that_names_nothing(monkeypatch):
     monkeypatch.setenv("YOSYS", "no-such-yosys")
     with pytest.raises(HwgenError, match="YOSYS names 'no-such-yosys', which is not a program; correct or unset it"):
         tools.find("yosys")
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_a_wrong_variable_is_an_error_not_an_absence(program, monkeypatch):
+    """Else another simulator would silently take the place of the one that was asked for."""
+    program("iverilog", "")
+    monkeypatch.setenv("VERILATOR", "/nonexistent")
+    with pytest.raises(HwgenError, match="VERILATOR names '/nonexistent', which is not a program"):
+        tools.is_available("verilator")
+    with pytest.raises(HwgenError, match="VERILATOR names '/nonexistent', which is not a program"):
+        choose_simulator(None)
+    monkeypatch.delenv("VERILATOR")
+    assert choose_simulator(None) == "icarus"
+
+
+def test_a_simulator_must_have_its_own_name(program, monkeypatch):
+    """cocotb looks for it by that name, so another one would not be taken."""
+    monkeypatch.setenv("VERILATOR", str(program("verilator-5", "")))
+    with pytest.raises(HwgenError, match="which is not called verilator; correct or unset it"):
+        tools.find("verilator")
+    mine = program("verilator", "")
+    monkeypatch.setenv("VERILATOR", str(mine))
+    assert tools.find("verilator") == mine
 
 
 def test_version_of_a_tool_that_does_not_tell(program, monkeypatch):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from hwgen import api
@@ -14,6 +12,7 @@ from hwgen import api
 from .options import (
     ActBits,
     Board,
+    BuildData,
     Calibration,
     ChannelMean,
     ChannelScale,
@@ -25,12 +24,15 @@ from .options import (
     MaxLuts,
     Model,
     OutputFolder,
+    Seed,
     Simulator,
     Stalls,
     TargetFps,
-    channel_values,
+    normalization,
 )
 from .output import execute, number, percent, rows
+from .simulate import fail_if_different, show_difference
+from .synth import synthesis_rows
 
 __all__ = ["build", "show_build"]
 
@@ -40,10 +42,7 @@ def build(
     calib: Calibration,
     board: Board,
     output: OutputFolder,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="X.npz", help="Inputs for accuracy and simulation [default: those of --calib]."),
-    ] = None,
+    data: BuildData = None,
     code: Code = "e2m1",
     act_bits: ActBits = 8,
     scale: ChannelScale = "1",
@@ -55,10 +54,11 @@ def build(
     frames: Frames = None,
     simulator: Simulator = None,
     stalls: Stalls = None,
+    seed: Seed = 1,
     as_json: Json = False,
 ) -> None:
     """Quantize, evaluate, generate, simulate and synthesize MODEL."""
-    normalization = {"scale": channel_values(scale), "mean": channel_values(mean), "std": channel_values(std)}
+    inputs = normalization(scale, mean, std)
     result = execute(
         lambda progress: api.build(
             model,
@@ -74,14 +74,14 @@ def build(
             frames=frames,
             simulator=simulator,
             stalls=stalls,
-            **normalization,
+            seed=seed,
+            **inputs,
             progress=progress,
         ),
         show_build,
         as_json,
     )
-    if result["simulate"]["mismatches"]:
-        raise typer.Exit(1)
+    fail_if_different(result["simulate"])
 
 
 def show_build(console: Console, result: Mapping[str, Any]) -> None:
@@ -90,18 +90,15 @@ def show_build(console: Console, result: Mapping[str, Any]) -> None:
     rows(
         console,
         (
-            ("board", f"{result['board']} ({synthesized['device']})"),
+            ("board", result["board"]),
             ("accuracy, float", percent(evaluated["float_accuracy"])),
             ("accuracy, quantized", f"{percent(evaluated['accuracy'])} of {number(evaluated['samples'])} samples"),
             ("frames simulated", number(simulated["frames"])),
             ("frames that differ", number(simulated["mismatches"])),
-            ("LUTs", number(synthesized["lut"])),
-            ("block RAMs", number(synthesized["bram"])),
-            ("DSP blocks", number(synthesized["dsp"])),
-            ("Fmax", f"{number(synthesized['fmax_mhz'], 1)} MHz"),
-            ("cycles per frame", number(synthesized["cycles_per_frame"])),
-            ("inferences/s", number(synthesized["inferences_per_second"])),
-            ("bitstream", synthesized["bitstream"] or "–"),
+            *(synthesis_rows(synthesized) if synthesized else ()),
             ("seconds", ", ".join(f"{step} {number(seconds, 1)}" for step, seconds in result["seconds"].items())),
         ),
     )
+    if synthesized is None:
+        show_difference(console, simulated["first_difference"])
+        console.print("not synthesized, because the core is not what the reference is")

@@ -10,7 +10,7 @@ from rich.console import Console
 from hwgen import api
 from hwgen.errors import HwgenError
 
-from .options import ChannelMean, ChannelScale, ChannelStd, Json, Model, channel_values
+from .options import ChannelMean, ChannelScale, ChannelStd, Json, Model, normalization
 from .output import execute, number, rows, short, table
 
 __all__ = ["check"]
@@ -24,8 +24,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say whether MODEL is supported, layer by layer, and which boards it fits."""
-    normalization = {"scale": channel_values(scale), "mean": channel_values(mean), "std": channel_values(std)}
-    result = execute(lambda progress: api.check(model, **normalization, progress=progress), _show, as_json)
+    inputs = normalization(scale, mean, std)
+    result = execute(lambda progress: api.check(model, **inputs, progress=progress), _show, as_json)
     if not result["supported"]:
         raise HwgenError(result["reason"])
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from hwgen import api
 
 from .build import show_build
-from .options import Json
+from .options import Json, OutputFolder
 from .output import execute
+from .simulate import fail_if_different
 
 __all__ = ["demo"]
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")] = Path(
-        "hwgen-demo"
-    ),
+    output: OutputFolder = Path("hwgen-demo"),
     as_json: Json = False,
 ) -> None:
     """Turn a bundled digit classifier into a verified iCEBreaker bitstream."""
     result = execute(lambda progress: api.demo(output, progress=progress), show_build, as_json)
-    if result["simulate"]["mismatches"]:
-        raise typer.Exit(1)
+    fail_if_different(result["simulate"])

@@ -10,9 +10,9 @@ from rich.console import Console
 from hwgen import api
 
 from .options import Board, ClockMhz, Json, MaxLuts, NetworkFile, OutputFolder, TargetFps
-from .output import execute, number, rows, short, table
+from .output import execute, number, percent, rows, short, table
 
-__all__ = ["generate", "show_plan"]
+__all__ = ["bottleneck", "generate", "show_plan"]
 
 
 def generate(
@@ -41,11 +41,11 @@ def generate(
 
 
 def show_plan(console: Console, result: Mapping[str, Any]) -> None:
-    """Print the plan's layers and totals, and where the files are."""
+    """Print the plan: what each layer gets and costs, what limits the rate, and the totals against the budget."""
     plan = result["plan"]
     table(
         console,
-        ("layer", "kind", ">PE", ">SIMD", ">cycles", ">LUTs", ">block RAMs"),
+        ("layer", "kind", ">PE", ">SIMD", ">cycles", ">utilisation", ">LUTs", ">block RAMs"),
         (
             (
                 short(layer["name"]),
@@ -53,19 +53,39 @@ def show_plan(console: Console, result: Mapping[str, Any]) -> None:
                 number(layer["pe"]),
                 number(layer["simd"]),
                 number(layer["cycles"]),
+                percent(layer["utilisation"]),
                 number(layer["lut"]),
                 number(layer["bram"]),
             )
             for layer in plan["layers"]
         ),
     )
+    console.print(f"The bottleneck is {bottleneck(plan)}.", soft_wrap=True)
     rows(
         console,
         (
             ("board", result["board"]),
+            ("inferences/s, predicted", f"{number(plan['frames_per_second'])} at {plan['clock_mhz']:g} MHz"),
             ("cycles per frame", number(plan["cycles_per_frame"])),
-            ("LUTs, estimated", number(plan["lut"])),
-            ("block RAMs, estimated", number(plan["bram"])),
+            ("LUTs, estimated", _share(plan["lut"], plan["lut_budget"])),
+            ("block RAMs, estimated", _share(plan["bram"], plan["bram_budget"])),
             ("folder", result["folder"]),
         ),
     )
+
+
+def bottleneck(plan: Mapping[str, Any]) -> str:
+    """The stage that sets the rate, and why it takes as long as it does."""
+    name, cycles = plan["bottleneck"], number(plan["cycles_per_frame"])
+    layer = next((layer for layer in plan["layers"] if layer["name"] == name), None)
+    if layer is None:
+        way = {"input": "for a frame to come in", "output": "for its results to leave"}[name]
+        return f"the {name} of the core, not a layer: {cycles} cycles {way}"
+    if not layer["macs"]:
+        return f"{name!r}: {cycles} cycles at {layer['pe']} channels per cycle"
+    together = layer["pe"] * layer["simd"]
+    return f"{name!r}: {cycles} cycles for {number(layer['macs'])} MACs, {together} of them per cycle"
+
+
+def _share(used: int, budget: int) -> str:
+    return f"{number(used)} of {number(budget)} ({percent(used / budget if budget else None)})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -70,24 +71,59 @@ def _open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8", closefd=False))
 
 
+class _Stopped(BaseException):
+    """A signal asks the program to end. An exception, so that tools end with it and nothing half-written stays.
+
+    Not ``KeyboardInterrupt``, which Typer answers by itself, each version with another exit code.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped(number)
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Where a signal is handled as usual: who starts hwgen may have it ignored, as a shell does in the background."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    replaced = {}
+    with suppress(ValueError):  # outside the main thread there are no signals to handle
+        for number, handler in usual.items():
+            if signal.getsignal(number) == handler:
+                replaced[number] = signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line on ``arguments`` (default: those of the process) and exit.
 
-    Exit codes: 0 done, 1 the frames of a simulation differ, 2 the user can mend it (one sentence on standard error),
-    130 interrupted, 143 terminated.
+    Exit codes: 0 done, 1 a simulation differs from the reference, 2 the user can mend it (one sentence on standard
+    error), 130 interrupted, 141 who reads the output went away (``| head``), 143 terminated: 128 plus the signal.
     """
     _open_standard_streams()
-    with suppress(ValueError):  # outside the main thread there are no signals to handle
-        # As an exception, so that tools end with hwgen and nothing half-written stays, as after Ctrl-C.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        app(args=arguments, prog_name="hwgen")
+        with _signals_as_exceptions():
+            app(args=arguments, prog_name="hwgen")
     except HwgenError as error:
         sentence = str(error)
     except OSError as error:  # a full disk, a file without read permission: the user's to mend, not a bug
         sentence = (error.strerror or str(error)) + (f": {error.filename}" if error.filename else "")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except _Stopped as stopped:
+        print("interrupted" if stopped.number == signal.SIGINT else "terminated", file=sys.stderr)
+        sys.exit(128 + stopped.number)
+    except SystemExit as left:
+        # Typer and Rich answer a closed pipe with 1, which means "it differs from the reference" here.
+        if isinstance(left.__context__, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be flushed
+            sys.exit(141)
+        raise
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(2)

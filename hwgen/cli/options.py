@@ -14,6 +14,7 @@ from hwgen.errors import HwgenError
 __all__ = [
     "ActBits",
     "Board",
+    "BuildData",
     "Calibration",
     "ChannelMean",
     "ChannelScale",
@@ -27,11 +28,15 @@ __all__ = [
     "MaxLuts",
     "Model",
     "NetworkFile",
+    "NetworkOutput",
     "OutputFolder",
+    "Seed",
     "Simulator",
     "Stalls",
     "TargetFps",
+    "Trace",
     "channel_values",
+    "normalization",
 ]
 
 
@@ -46,6 +51,11 @@ def channel_values(text: str) -> tuple[float, ...]:
     return values
 
 
+def normalization(scale: str, mean: str, std: str) -> dict[str, tuple[float, ...]]:
+    """The three options as the arguments of the functions in :mod:`hwgen.api`."""
+    return {"scale": channel_values(scale), "mean": channel_values(mean), "std": channel_values(std)}
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX file.")]
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="The quantized network, from `hwgen quantize`.")]
@@ -56,6 +66,13 @@ Calibration = Annotated[
 ]
 Data = Annotated[
     Path, typer.Option("--data", metavar="X.npz", help="Inputs `x`, (N, ...), and labels `y` if there are.")
+]
+BuildData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="X.npz", help="Inputs for accuracy and simulation [default: those of --calib]."),
+]
+NetworkOutput = Annotated[
+    Path, typer.Option("-o", "--output", metavar="NET", help="The network file to write, an .npz.")
 ]
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")]
 Board = Annotated[str, typer.Option("--board", metavar="BOARD", help="The board to generate for.")]
@@ -74,6 +91,12 @@ Stalls = Annotated[
 ]
 Simulator = Annotated[
     str | None, typer.Option("--simulator", metavar="NAME", help="verilator or icarus [default: what is installed].")
+]
+Trace = Annotated[
+    bool, typer.Option("--trace", help="Compare the output of every layer, not only of the last (slower).")
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Seed of nextpnr's placer; another one gives another Fmax.")
 ]
 Code = Annotated[
     str, typer.Option("--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ... or integer levels.")

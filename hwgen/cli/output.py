@@ -26,7 +26,8 @@ def execute(call: Callable[[Progress], dict[str, Any]], show: Show, as_json: boo
     with _only_result_on_stdout(), _progress() as progress:
         result = call(progress)
     if as_json:
-        print(json.dumps(result, indent=2, allow_nan=False))
+        # At once: a pipe that was closed is noticed here and not when the interpreter ends.
+        print(json.dumps(result, indent=2, allow_nan=False), flush=True)
     else:
         show(_stdout(), result)
     return result

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
 from hwgen import api
 
-from .options import ActBits, Calibration, ChannelMean, ChannelScale, ChannelStd, Code, Json, Model, channel_values
+from .options import (
+    ActBits,
+    Calibration,
+    ChannelMean,
+    ChannelScale,
+    ChannelStd,
+    Code,
+    Json,
+    Model,
+    NetworkOutput,
+    normalization,
+)
 from .output import execute, number, rows, short, table
 
 __all__ = ["quantize"]
@@ -20,7 +29,7 @@ __all__ = ["quantize"]
 def quantize(
     model: Model,
     calib: Calibration,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="NET", help="The network file to write, an .npz.")],
+    output: NetworkOutput,
     code: Code = "e2m1",
     act_bits: ActBits = 8,
     scale: ChannelScale = "1",
@@ -29,11 +38,9 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantize MODEL, calibrated on typical inputs, and write the integer network."""
-    normalization = {"scale": channel_values(scale), "mean": channel_values(mean), "std": channel_values(std)}
+    inputs = normalization(scale, mean, std)
     execute(
-        lambda progress: api.quantize(
-            model, calib, output, code=code, act_bits=act_bits, **normalization, progress=progress
-        ),
+        lambda progress: api.quantize(model, calib, output, code=code, act_bits=act_bits, **inputs, progress=progress),
         _show,
         as_json,
     )

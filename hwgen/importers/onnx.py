@@ -40,7 +40,8 @@ def load_model(path: str | os.PathLike[str]) -> FloatGraph:
     """The model in the ONNX file ``path``, for a batch of one, constants evaluated and shapes known.
 
     Raises :class:`HwgenError` with one sentence for a file that is missing, damaged or not ONNX, for an operator set
-    older than 7 or newer than the installed ``onnx`` knows, for a dimension other than the batch that is not fixed, and for tensors of more than :data:`~hwgen.importers.graph.MAX_ELEMENTS` elements.
+    older than 7 or newer than the installed ``onnx`` knows, for a dimension other than the batch that is not fixed, and
+    for tensors of more than :data:`~hwgen.importers.graph.MAX_ELEMENTS` elements.
     Operators are not judged here; ``hwgen.lower`` does that.
     """
     path = Path(path)
@@ -65,6 +66,8 @@ def _convert(model: onnx.ModelProto, path: Path) -> FloatGraph:
     if not graph.output:
         raise HwgenError("the model has no outputs; export the model again")
     load_external_data(model, path.parent)
+    for sink in graph.output:
+        _complete_output(sink, sources[0][0])
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -85,7 +88,7 @@ def _convert(model: onnx.ModelProto, path: Path) -> FloatGraph:
     for sink in sinks:
         if not any(sink in node.output for node in nodes):
             raise HwgenError(
-                f"the output {sink!r} does not depend on the input; export a model that computes something"
+                f"the output {sink!r} does not depend on the input; export a trained model"
             )
     for source, _ in sources:
         if source.name not in used:
@@ -145,6 +148,14 @@ def _input_shape(source: onnx.ValueInfoProto) -> tuple[int, ...]:
     if prod(shape) > MAX_ELEMENTS:
         raise HwgenError(f"input {source.name!r} of shape {shape} is too large: more than {MAX_ELEMENTS} values")
     return shape
+
+
+def _complete_output(sink: onnx.ValueInfoProto, source: onnx.ValueInfoProto) -> None:
+    """The checker wants a type and a shape, which some exporters leave away; inference finds the shape later."""
+    if sink.type.WhichOneof("value") is None:
+        sink.type.tensor_type.elem_type = source.type.tensor_type.elem_type
+    if sink.type.HasField("tensor_type") and not sink.type.tensor_type.HasField("shape"):
+        sink.type.tensor_type.shape.SetInParent()
 
 
 def _modernise(model: onnx.ModelProto, sources: Collection[str]) -> None:

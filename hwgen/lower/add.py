@@ -1,4 +1,4 @@
-"""Add, Sub, Sum and Mean: of constants and of one tensor's functions they compose, of several tensors they are layers."""
+"""Add, Sub, Sum and Mean: functions of one tensor and constants compose, several tensors need a layer."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def _same_order(builder: Builder, node: Node, values: tuple[Value, ...]) -> list
     first = values[0]
     if any(value.base is None or value.base.shape is None or value.base.order is not None for value in values):
         return None
-    assert first.base is not None and first.base.shape is not None
+    assert first.base is not None
+    assert first.base.shape is not None
     flat = np.sort(first.view, axis=None)
     whole = flat.size == np.prod(first.base.shape) and (flat == np.arange(flat.size)).all()
     if not whole or any(

@@ -32,10 +32,11 @@ def absorbed(builder: Builder, value: Value) -> Value:
     affine = value.function.affine
     if layer is None or affine is None or value.function.identity or value.base is None:
         return value
-    channels = [per_channel_or_none(value.base, part, neutral) for part, neutral in zip(affine, (1, 0), strict=True)]
-    if channels[0] is None or channels[1] is None:
+    gain, shift = (per_channel_or_none(value.base, part, neutral) for part, neutral in zip(affine, (1, 0), strict=True))
+    if gain is None or shift is None:
         return value
-    factor, offset = (np.broadcast_to(part, value.base.shape[2:]) for part in channels)
+    channels = layer.output_shape[2:]
+    factor, offset = np.broadcast_to(gain, channels), np.broadcast_to(shift, channels)
     while layer is not None:
         match layer:
             case FloatConv(clip=clip, fixed=None) if clip == _NO_CLIP:

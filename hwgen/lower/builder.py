@@ -117,21 +117,16 @@ class Builder:
         if index is None:
             raise HwgenError(f"{node}: its input has shape {value.shape}, but only maps and vectors are supported")
         value = self.affine(node, value)
-        assert value.base is not None and value.base.shape is not None
+        assert value.base is not None
+        assert value.base.shape is not None
         fill = to_map(value.fills, layout) if value.fill.size > 1 else value.fill.reshape(())
-        assert fill is not None and value.function.affine is not None
-        gain, offset = (self._channels(node, value, part, neutral) for part, neutral in self._parts(value.function))
+        assert fill is not None
+        assert value.function.affine is not None
+        gain, offset = (
+            np.broadcast_to(per_channel(node, value, constant, neutral), value.base.shape[2:])
+            for constant, neutral in zip(value.function.affine, (1.0, 0.0), strict=True)
+        )
         return Source(value, value.base, index, gain, offset, fill)
-
-    @staticmethod
-    def _parts(function: Function) -> tuple[tuple[Array, float], tuple[Array, float]]:
-        assert function.affine is not None
-        return (function.affine[0], 1.0), (function.affine[1], 0.0)
-
-    def _channels(self, node: Node, value: Value, constant: Array, neutral: float) -> Array:
-        assert value.base is not None and value.base.shape is not None
-        values = per_channel(node, value, constant, neutral)
-        return np.broadcast_to(values, value.base.shape[2:])
 
     def index(self, value: Value, layout: Layout) -> IndexArray | None:
         """Where each value of the map lies in its base; decides how an input lies if nothing has read it yet."""

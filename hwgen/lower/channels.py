@@ -1,4 +1,4 @@
-"""Constants per element of a base tensor, as one value per channel: all that a layer other than a dense one can take."""
+"""Constants per element of a tensor as one value per channel: only dense layers can take them as they are."""
 
 from __future__ import annotations
 

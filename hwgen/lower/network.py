@@ -102,7 +102,7 @@ def problems(graph: FloatGraph) -> tuple[str, ...]:
 
 
 class _Lowering:
-    """One walk over ``graph``. A node with a problem makes unknown tensors, so that the nodes behind it are read too."""
+    """One walk over ``graph``. A node with a problem makes unknown tensors, so that those behind it are read too."""
 
     def __init__(self, graph: FloatGraph, normalization: Normalization) -> None:
         self.graph = graph
@@ -212,7 +212,9 @@ class _Lowering:
             raise HwgenError(f"output {name!r} is a constant; export a model that computes something")
         for layout in Layout:
             # Only the order in which values leave counts, not how rows and columns divide them.
-            index = self.builder.index(value, layout) if base.shape is not None else None
+            if base.shape is None:
+                break
+            index = self.builder.index(value, layout)
             if index is not None and index.size == np.prod(base.shape) and in_order(index):
                 return base.name
         layout = self.builder.preferred((value,))

@@ -52,7 +52,7 @@ class Reader:
         return Value.of_constant(self.constant(index, "operand"))
 
     def image(self, index: int = 0) -> tuple[Value, tuple[int, ...]]:
-        """Input ``index``, a map (1, C, H, W) or a sequence (1, C, L), and its size along the axes behind the channels."""
+        """Input ``index``, a map (1, C, H, W) or a sequence (1, C, L), and its size behind the channels."""
         value = self.value(index)
         if len(value.shape) not in (3, 4):
             raise self.error(

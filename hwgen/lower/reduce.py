@@ -92,7 +92,7 @@ def _channels(builder: Builder, reader: Reader, value: Value, axes: set[int], co
     rows = value.moved(lambda array: array.transpose(order).reshape(*(array.shape[axis] for axis in kept), count))
     if rows.shape == (count,):
         rows = rows.moved(lambda array: array[None])
-    return dense(builder, reader, rows, np.full((count, 1), 1 / count))
+    return dense(builder, reader, rows, np.full((count, 1), 1 / count), None)
 
 
 OPERATORS = dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceSum"), read_reduce)

@@ -1,9 +1,11 @@
-"""Data movement (a Remap where a layer needs it): every operator that puts values in other places is an indexing of the view, and costs nothing yet."""
+"""Data movement: each operator is an indexing of the view; only where a layer needs another order is there a Remap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -170,8 +172,7 @@ def read_split(builder: Builder, reader: Reader) -> Result:
         raise reader.error(f"parts of {sizes} do not fit axis {axis} of size {size}; export again")
     bounds = np.cumsum([0, *sizes])
     parts = [
-        value.moved(lambda array, lo=lo, hi=hi: np.take(array, np.arange(lo, hi), axis))
-        for lo, hi in zip(bounds[:-1], bounds[1:], strict=True)
+        value.moved(partial(np.take, indices=np.arange(lo, hi), axis=axis)) for lo, hi in pairwise(bounds.tolist())
     ]
     return tuple(replace(part, exclusive=False) for part in parts)
 

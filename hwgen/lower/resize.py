@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def read_resize(builder: Builder, reader: Reader) -> Value:
         if size != out or scale != 1:
             where = _ROUNDING[rounding](_COORDINATES[place](np.arange(out, dtype=np.float64), scale, size, out))
             index = np.clip(where, 0, size - 1).astype(np.int64)
-            value = value.moved(lambda array, index=index, axis=axis: np.take(array, index, axis))
+            value = value.moved(partial(np.take, indices=index, axis=axis))
     return value
 
 

@@ -75,7 +75,7 @@ def border(index: np.ndarray) -> tuple[Pads, np.ndarray]:
     real = index >= 0
     if real.all() or not real.any():
         return (0, 0, 0, 0), index
-    rows, columns = (np.flatnonzero(real.any(axis=axes)) for axes in ((1, 2), (0, 2)))
+    rows, columns = (np.flatnonzero(np.asarray(real.any(axis=axes))) for axes in ((1, 2), (0, 2)))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     inside = index[top:bottom, left:right]
     if (inside < 0).any():
@@ -90,7 +90,7 @@ def factor(index: np.ndarray, shape: Shape) -> Movement | None:
     or places that are not the sum of one number per row, column and channel.
     """
     real = index >= 0
-    kept = [real.any(axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    kept = [np.asarray(real.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not real.any() or not np.array_equal(real, kept[0][:, None, None] & kept[1][:, None] & kept[2]):
         return None
     inside = index[np.ix_(*(np.flatnonzero(part) for part in kept))].astype(np.int64)

@@ -18,8 +18,8 @@ from ..geometry import Geometry
 from ..network import Add, Concat, Conv, Layer, Pool, Remap, Table
 from ..pipeline import QUEUE_LATENCY, conv_latency, pool_latency, queue_depth, word_latency
 from ..rowmap import READ_CYCLES, RowMap
-from ..rtl.window import _overhang, buffer_words
-from .folding import Folding, geometry_of
+from ..line_buffer import buffer_words, overhang
+from ..folding import Folding, geometry_of
 
 __all__ = ["NOTHING", "Actor", "Intake", "actor_of"]
 
@@ -129,7 +129,7 @@ def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor
         lanes=simd,
         need=np.array(need),
         within=np.array(within),
-        after=_freeing(kept, height * width * words, depth - 1 - _overhang(geometry, words)),
+        after=_freeing(kept, height * width * words, depth - 1 - overhang(geometry) * words),
         wait=1,
     )
     claimed = np.repeat(np.arange(results) * pace + reduction - 1, burst)

@@ -8,15 +8,16 @@ remakes the data, the fit and its error. Block RAMs are counted from the shapes 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from ..bounds import accumulators, hull, tap_interval, window_sum
+from ..bounds import accumulators, tap_interval, window_sum
 from ..floatnet import PoolKind
+from ..folding import Folding, geometry_of
+from ..interval import Interval
+from ..line_buffer import buffer_words
+from ..memories import BANK_WORDS, in_block_ram
 from ..network import Conv, Layer, Tensor
-from ..rtl.product import product_interval, split
-from ..rtl.rom import BANK_WORDS
-from ..rtl.storage import in_block_ram
-from ..rtl.window import buffer_words
-from .folding import Folding, geometry_of
+from ..split import product_interval, split
 
 __all__ = ["COEFFICIENTS", "SHELL", "Cost", "block_rams", "layer_cost", "lut_features", "memory_rams"]
 
@@ -40,61 +41,38 @@ SHAPES = {
 
 COEFFICIENTS: dict[str, dict[str, float]] = {
     "ecp5": {
-        "accumulator": 4.13,
-        "base_mux": 0.393,
-        "capture": 0,
-        "constants": 0,
-        "direct": 0,
-        "engine": 0,
-        "maximum": 3.39,
-        "multiples": 8.38,
-        "octaves": 3.45,
-        "padded_bits": 0,
-        "padding": 109,
-        "pool_sum": 6.2,
-        "queue": 1.59,
-        "requantizer": 0,
-        "requantizer_constant": 0,
-        "ring": 1.24,
-        "shift_mux": 1.22,
-        "small_memory": 0.342,
-        "tree": 1.53,
-        "window": 16.5,
+        "accumulator": 2.75,
+        "base_mux": 0.588,
+        "control": 5.04,
+        "maximum": 4.93,
+        "multiples": 3.24,
+        "padding": 151,
+        "pool_sum": 1.57,
+        "requantizer": 2.09,
+        "ring": 1.19,
+        "shift_mux": 1,
+        "tree": 0.668,
+        "window": 10.3,
     },
     "ice40": {
-        "accumulator": 3.38,
-        "base_mux": 0,
-        "capture": 1.56,
-        "constants": 0,
-        "direct": 14.7,
-        "engine": 144,
-        "maximum": 10.7,
-        "multiples": 10.9,
-        "octaves": 3.97,
-        "padded_bits": 0,
+        "accumulator": 3.15,
+        "base_mux": 0.206,
+        "control": 14,
+        "maximum": 11.2,
+        "multiples": 6.33,
         "padding": 242,
-        "pool_sum": 10.5,
-        "queue": 0,
-        "requantizer": 0,
-        "requantizer_constant": 0,
-        "ring": 1.62,
-        "shift_mux": 1.01,
-        "small_memory": 0.13,
-        "tree": 3.04,
-        "window": 2.41,
+        "pool_sum": 7.34,
+        "requantizer": 1.7,
+        "ring": 1.57,
+        "shift_mux": 1.09,
+        "tree": 1.8,
+        "window": 0,
     },
 }
 """LUT4s per unit of each feature of :func:`lut_features`; made by ``benchmarks/cost_model.py --fit``."""
 
-SHELL = {"ice40": Cost(650, 1), "ecp5": Cost(520, 1)}
+SHELL = {"ice40": Cost(320, 0), "ecp5": Cost(325, 0)}
 """Framing, counters and the board's serial port around the layers; the frame buffer comes on top."""
-
-_MUX = (0.0, 0.0, 1.0, 1.5, 2.0, 3.5, 4.0, 5.0, 5.0)
-"""LUT4 per bit of a multiplexer with so many inputs."""
-
-
-def _mux(inputs: int) -> float:
-    return _MUX[inputs] if inputs < len(_MUX) else 0.7 * inputs
 
 
 def block_rams(family: str, bits: int, words: int) -> int:
@@ -108,59 +86,86 @@ def memory_rams(family: str, bits: int, words: int) -> int:
 
 
 def lut_features(layer: Layer, source: Tensor, folding: Folding) -> dict[str, float]:
-    """What the LUTs of an engine are spent on, as counts of bits (or of things, where they have no width)."""
+    """What the LUTs of an engine are spent on, in bits.
+
+    control: counters and the address of the weights. window, padding: address of the line buffer; 1 with any padding.
+    multiples, base_mux, shift_mux: shared multiples of activations; inputs of the multiplexers of all products.
+    tree, accumulator, ring: adders behind them; accumulators of further groups of output channels.
+    maximum, pool_sum: what pooling has instead. requantizer: it and the queue behind it.
+    """
     geometry = geometry_of(layer)
-    features = {"engine": 1.0, "queue": float(folding.lanes * layer.output.interval.bits)}
-    if geometry.direct:
-        features["direct"] = 1
+    features = {"control": _counter_bits(layer, folding)}
+    if not geometry.direct:
+        features["window"] = buffer_words(geometry, folding.simd).bit_length()
+        features["padding"] = int(any(geometry.pads))
+    if isinstance(layer, Conv):
+        acc = _accumulator(layer, source.interval)
+        features |= _array(layer, source, folding, acc)
+    elif layer.kind is PoolKind.MAX:
+        acc = source.interval
+        features["maximum"] = folding.simd * acc.bits
     else:
-        words, bits = buffer_words(geometry, folding.simd), source.interval.bits * folding.simd
-        features["window"] = words.bit_length()
-        features["small_memory"] = 0 if in_block_ram(bits, words) else bits * words
-        if any(geometry.pads):
-            features["padding"] = 1
-            features["padded_bits"] = bits
+        acc = window_sum(layer, source.interval)
+        features["pool_sum"] = folding.simd * acc.bits
+    if layer.requant is not None:
+        mul = layer.requant.mul.tolist()
+        octaves = {value.bit_length() for value in mul}
+        features["requantizer"] = folding.lanes * (acc * max(mul)).bits * (1 + len(octaves))
+    return {name: float(value) for name, value in features.items()}
 
-    if not isinstance(layer, Conv):
-        maximum = layer.kind is PoolKind.MAX
-        acc = source.interval if maximum else window_sum(layer, source.interval)
-        features["maximum" if maximum else "pool_sum"] = folding.simd * acc.bits
-        if not maximum:
-            features["requantizer_constant"] = folding.simd * acc.bits
-        return features
 
+@lru_cache(maxsize=256)
+def _accumulator(layer: Conv, source: Interval) -> Interval:
+    """Of all output channels; every folding of a layer asks for it, and it takes all weights."""
+    return Interval.hull(accumulators(layer, source))
+
+
+def _counter_bits(layer: Layer, folding: Folding) -> int:
+    """Of the loops over a frame, and of the address of the weights."""
+    geometry = geometry_of(layer)
+    words = geometry.words_per_pixel(folding.simd)
+    groups = words
+    sizes: list[int] = []
+    if isinstance(layer, Conv):
+        groups = layer.codes.shape[0] // folding.pe
+        sizes += [layer.codes.size // folding.macs_per_cycle]
+    if geometry.direct:
+        sizes += [geometry.reduction(folding.simd), groups]
+    else:
+        sizes += [*geometry.output, groups, *geometry.kernel, 1 if geometry.channelwise else words]
+    return sum((size - 1).bit_length() for size in sizes)
+
+
+def _array(layer: Conv, source: Tensor, folding: Folding, acc: Interval) -> dict[str, int]:
     book, taps = layer.codebook, tap_interval(layer, source.interval)
     parts = split(book)
     product, base = product_interval(book, taps).bits, (taps * max(parts.bases)).bits
-    acc = hull(accumulators(layer, source.interval))
-    groups = layer.codes.shape[0] // folding.pe if geometry.direct else 1
-    octaves = len({int(mul).bit_length() for mul in layer.requant.mul})
-    features |= {
-        "base_mux": folding.macs_per_cycle * base * _mux(len(parts.bases) + 1),
-        "shift_mux": folding.macs_per_cycle * product * (_mux(len(parts.shifts)) + 0.5),
+    macs = folding.macs_per_cycle
+    # A product sees no more different codes than there are words of weights.
+    words = layer.codes.size // macs
+    groups = layer.codes.shape[0] // folding.pe if geometry_of(layer).direct else 1
+    return {
+        "multiples": folding.simd * sum(taps.bits + 2 for value in parts.bases if value & (value - 1)),
+        "base_mux": macs * base * min(words, len(parts.bases)),
+        "shift_mux": macs * product * min(words, len(parts.shifts)),
         "tree": folding.pe * (folding.simd - 1) * (product + 2),
         "accumulator": folding.pe * acc.bits,
         "ring": folding.pe * acc.bits * (groups - 1),
-        "capture": folding.pe * acc.bits if folding.pe > folding.lanes else 0,
-        "multiples": folding.simd * sum(taps.bits + 2 for b in parts.bases if b & (b - 1)),
-        "requantizer": folding.lanes * acc.bits,
-        "octaves": folding.lanes * acc.bits * (octaves - 1),
-        "constants": folding.lanes * (layer.codes.shape[0] / folding.lanes if layer.codes.shape[0] <= 32 else 0),
     }
-    return features
 
 
 def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> Cost:
     """LUTs and block RAMs of ``layer`` on ``folding``, input buffer, weights and output queue included."""
     geometry = geometry_of(layer)
     coefficients = COEFFICIENTS[family]
+    # iCE40 has no RAM in LUTs: what is written, buffer and queue, takes a block RAM however small it is.
     luts = sum(coefficients[name] * value for name, value in lut_features(layer, source, folding).items())
     rams = 0
     if not geometry.direct:
-        bits = source.interval.bits * folding.simd
-        rams += memory_rams(family, bits, buffer_words(geometry, folding.simd))
+        count = block_rams if family == "ice40" else memory_rams
+        rams += count(family, source.interval.bits * folding.simd, buffer_words(geometry, folding.simd))
     if family == "ice40" and layer.requant is not None:
-        rams += block_rams(family, folding.lanes * layer.output.interval.bits, 16)  # no LUT RAM: the queue takes one
+        rams += block_rams(family, folding.lanes * layer.output.interval.bits, 16)
     if isinstance(layer, Conv):
         bits = folding.macs_per_cycle * layer.codebook.bits
         words = layer.codes.size // folding.macs_per_cycle

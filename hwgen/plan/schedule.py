@@ -27,7 +27,7 @@ import numpy as np
 from ..graph import Edge, consumers, edges, input_lanes
 from ..network import Layer, Network
 from .actors import NOTHING, Actor, IntArray, actor_of
-from .folding import Folding
+from ..folding import Folding
 
 __all__ = ["FIFO_LATENCY", "Schedule", "cycles_per_frame", "schedule"]
 

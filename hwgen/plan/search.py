@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..boards import Board
+from ..boards.frame import buffer_depth
 from ..errors import HwgenError
-from ..network import Conv, Layer, Network, Tensor
+from ..folding import Folding, divisors
+from ..network import Conv, Layer, Network
 from .cost import SHELL, Cost, block_rams, layer_cost
-from .folding import Folding, divisors
+from .width import gearbox_cost
 
 __all__ = ["FILL", "Plan", "PlannedLayer", "plan"]
 
@@ -20,7 +23,7 @@ FILL = 0.85
 
 @dataclass(frozen=True)
 class PlannedLayer:
-    """One layer's folding with its predicted cost and cycles per frame."""
+    """One layer's folding with its predicted cycles per frame and cost, the way to the next layer's lanes included."""
 
     name: str
     kind: str
@@ -111,103 +114,131 @@ def plan(
 
     Raises :class:`HwgenError` with the number that is too large when nothing fits.
     """
-    clock = clock_mhz or board.frequency_mhz
     luts = min(board.lut, max_luts) if max_luts is not None else int(board.lut * FILL)
-    options = _options(network, board)
-    limits = sorted({cycles for layer in options for cycles, _, _ in layer})
+    search = _Search(network, board, luts, clock_mhz or board.frequency_mhz)
     if target_fps is not None:
         if not target_fps > 0:
             raise HwgenError(f"target fps must be positive, not {target_fps:g}")
-        wanted = int(clock * 1e6 / target_fps)
-        best = _plan_for(network, board, options, wanted, luts, clock)
+        wanted = int(search.clock_mhz * 1e6 / target_fps)
+        best = search.at(wanted)
         if best is None or best.cycles_per_frame > wanted:
-            fastest = _plan_for(network, board, options, limits[0], luts, clock) or _unlimited(
-                network, board, options, luts, clock
-            )
+            fastest = search.at(search.fastest)
+            assert fastest is not None
             raise HwgenError(
-                f"{target_fps:g} frames/s at {clock:g} MHz allow {wanted} cycles per frame, but {fastest.bottleneck!r} "
-                f"needs {fastest.cycles_per_frame} at its fastest folding"
+                f"{target_fps:g} frames/s at {search.clock_mhz:g} MHz allow {wanted} cycles per frame, but "
+                f"{fastest.bottleneck!r} needs {fastest.cycles_per_frame} at its fastest folding"
             )
         _check(best, board, luts)
         return best
     smallest = None
-    for limit in limits:
-        candidate = _plan_for(network, board, options, limit, luts, clock)
-        if candidate is None:
-            continue
-        smallest = candidate
-        if candidate.cost.lut <= luts and candidate.cost.bram <= board.bram:
-            return candidate
+    for limit in search.limits:
+        smallest = search.at(limit) or smallest
+        if smallest is not None and smallest.cost.lut <= luts and smallest.cost.bram <= board.bram:
+            return smallest
     assert smallest is not None
     _check(smallest, board, luts)
     return smallest
 
 
-Option = tuple[int, Folding, Cost]
+@dataclass(frozen=True)
+class _Option:
+    """A folding of a layer with its cycles per frame and its cost, the way to the next layer not included."""
+
+    cycles: int
+    folding: Folding
+    cost: Cost
 
 
-def _options(network: Network, board: Board) -> list[list[Option]]:
-    """For every layer its foldings as (cycles, folding, cost), cheapest first.
+class _Search:
+    """All foldings of all layers, and the cheapest plan for any number of cycles per frame.
 
     A block RAM counts as many LUTs as the device has per block RAM.
     """
-    sources = {network.input.name: network.input, **{layer.output.name: layer.output for layer in network.layers}}
-    return [_layer_options(layer, sources[layer.source], board) for layer in network.layers]
 
+    def __init__(self, network: Network, board: Board, luts: int, clock_mhz: float):
+        self.network = network
+        self.board = board
+        self.luts = luts
+        self.clock_mhz = clock_mhz
+        self._costs: dict[tuple[Layer, Folding], Cost] = {}
+        self._options = [self._foldings(layer) for layer in network.layers]
 
-def _layer_options(layer: Layer, source: Tensor, board: Board) -> list[Option]:
-    channels = divisors(layer.input_shape[2])
-    if isinstance(layer, Conv):
-        pairs = [(pe, simd) for pe in divisors(layer.codes.shape[0]) for simd in channels]
-    else:
-        pairs = [(simd, simd) for simd in channels]
-    found = []
-    for pe, simd in pairs:
-        folding = Folding.of(layer, pe, simd)
-        found.append((folding.cycles(layer), folding, layer_cost(layer, source, folding, board.family)))
-    price = board.lut / board.bram
-    return sorted(found, key=lambda option: (option[2].lut + price * option[2].bram, option[0]))
+    @property
+    def limits(self) -> list[int]:
+        """Every number of cycles that some layer can take, ascending, from the first that all of them reach."""
+        return sorted({o.cycles for options in self._options for o in options if o.cycles >= self.fastest})
 
+    @cached_property
+    def fastest(self) -> int:
+        """Cycles of the slowest layer when every layer is as fast as it can be."""
+        return max(min(option.cycles for option in options) for options in self._options)
 
-def _unlimited(network, board, options, luts, clock) -> Plan:
-    slowest = max(min(cycles for cycles, _, _ in layer) for layer in options)
-    found = _plan_for(network, board, options, slowest, luts, clock)
-    assert found is not None
-    return found
+    def at(self, limit: int) -> Plan | None:
+        """The cheapest folding of every layer that takes at most ``limit`` cycles; None where a layer has none."""
+        chosen: list[Folding] = []
+        for options in self._options:
+            option = next((option for option in options if option.cycles <= limit), None)
+            if option is None:
+                return None
+            chosen.append(option.folding)
+        layers = []
+        for index, layer in enumerate(self.network.layers):
+            wanted = chosen[index + 1].simd if index + 1 < len(chosen) else 1
+            layers.append(self._planned(layer, chosen[index], wanted, limit))
+        return self._plan(layers)
 
+    def _foldings(self, layer: Layer) -> list[_Option]:
+        """Those with the fewest output lanes that keep up, cheapest first."""
+        channels = divisors(layer.input_shape[2])
+        if isinstance(layer, Conv):
+            pairs = [(pe, simd) for pe in divisors(layer.codes.shape[0]) for simd in channels]
+        else:
+            pairs = [(simd, simd) for simd in channels]
+        foldings = [Folding.of(layer, pe, simd) for pe, simd in pairs]
+        found = [_Option(folding.cycles(layer), folding, self._cost(layer, folding)) for folding in foldings]
+        return sorted(found, key=lambda option: (self._price(option.cost), option.cycles))
 
-def _plan_for(network: Network, board: Board, options, limit: int, luts: int, clock: float) -> Plan | None:
-    """The cheapest folding of every layer that takes at most ``limit`` cycles; None where a layer has none."""
-    chosen: list[Option] = []
-    for layer in options:
-        option = next((option for option in layer if option[0] <= limit), None)
-        if option is None:
-            return None
-        chosen.append(option)
-    return _assemble(network, board, chosen, luts, clock)
+    def _cost(self, layer: Layer, folding: Folding) -> Cost:
+        key = layer, folding
+        if key not in self._costs:
+            self._costs[key] = layer_cost(layer, self.network.tensor(layer.source), folding, self.board.family)
+        return self._costs[key]
 
+    def _price(self, cost: Cost) -> float:
+        return cost.lut + cost.bram * self.board.lut / self.board.bram
 
-def _assemble(network: Network, board: Board, chosen: Sequence[Option], luts: int, clock: float) -> Plan:
-    height, width, channels = network.input.shape
-    rows, columns, outputs = network.output.shape
-    frame = height * width * channels
-    total = SHELL[board.family] + Cost(0, block_rams(board.family, 8, 2 * frame))
-    layers = []
-    for layer, (cycles, folding, cost) in zip(network.layers, chosen, strict=True):
-        total += cost
+    def _planned(self, layer: Layer, folding: Folding, wanted: int, limit: int) -> PlannedLayer:
+        """``layer`` with the output lanes that cost least together with the way to the ``wanted`` ones behind it."""
+        foldings = [folding]
+        if isinstance(layer, Conv):
+            foldings = [Folding(folding.pe, folding.simd, lanes) for lanes in divisors(folding.pe)]
+        options = []
+        for candidate in foldings:
+            if candidate.cycles(layer) <= limit:
+                way = gearbox_cost(self.board.family, layer.output.interval.bits, candidate.lanes, wanted)
+                options.append((candidate, self._cost(layer, candidate) + way))
+        best, cost = min(options, key=lambda option: self._price(option[1]))
         kind = "conv" if isinstance(layer, Conv) else f"{layer.kind.value} pool"
         macs = layer.macs if isinstance(layer, Conv) else 0
-        layers.append(PlannedLayer(layer.name, kind, folding, cycles, macs, cost))
-    return Plan(
-        board.name,
-        tuple(layers),
-        total,
-        luts,
-        board.bram,
-        clock,
-        input_cycles=frame // chosen[0][1].simd,
-        output_cycles=rows * columns * outputs,
-    )
+        return PlannedLayer(layer.name, kind, best, best.cycles(layer), macs, cost)
+
+    def _plan(self, layers: Sequence[PlannedLayer]) -> Plan:
+        height, width, channels = self.network.input.shape
+        rows, columns, outputs = self.network.output.shape
+        frame = height * width * channels
+        total = SHELL[self.board.family] + Cost(0, block_rams(self.board.family, 8, buffer_depth(frame)))
+        for layer in layers:
+            total += layer.cost
+        return Plan(
+            self.board.name,
+            tuple(layers),
+            total,
+            self.luts,
+            self.board.bram,
+            self.clock_mhz,
+            input_cycles=frame // layers[0].folding.simd,
+            output_cycles=rows * columns * outputs,
+        )
 
 
 def _check(found: Plan, board: Board, luts: int) -> None:

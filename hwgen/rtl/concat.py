@@ -9,7 +9,6 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import hull
 from ..interval import Interval
 from ..network import Concat, Rescale, Tensor
 from ..pipeline import queue_depth
@@ -99,7 +98,7 @@ class ConcatEngine(wiring.Component):
     def _path(self, m: Module, number: int, rule: Rescale | None, selected, depth: int) -> list:
         """The word of the selected source, rescaled by ``rule``, ``1 + depth`` cycles later."""
         users = [k for k, other in enumerate(self._layer.rescale) if other == rule]
-        interval = hull([self._intervals[k] for k in users])
+        interval = Interval.hull([self._intervals[k] for k in users])
         result = []
         for lane in range(self._lanes):
             x = pipeline_signal(shape_of(interval), name=f"x{number}_{lane}")

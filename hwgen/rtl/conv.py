@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import accumulators, hull, negative_codes, tap_interval
+from ..bounds import accumulators, negative_codes, tap_interval
+from ..folding import Folding, geometry_of
+from ..interval import Interval
 from ..network import Conv, Tensor
-from ..plan.folding import Folding, geometry_of
+from ..split import split
 from .direct import Direct
 from .pe import PE
-from .product import multiple, split
+from .product import multiple
 from .requant import Channel, Requantizer
 from .results import Results
 from .rom import SequentialRom
@@ -42,8 +46,31 @@ class ConvEngine(wiring.Component):
         self._layer = layer
         self._source = source
         self._folding = folding
-        self._geometry = geometry_of(layer)
+        self._geometry = geometry = geometry_of(layer)
         folding.validate(layer)
+        self._weights = SequentialRom(
+            rom_words(layer, geometry, folding.pe, folding.simd), layer.codebook.bits * folding.macs_per_cycle
+        )
+        # From the beat to the accumulator's input.
+        self._delay = self._weights.latency + PE.latency(folding.simd) - 1
+        accs = accumulators(layer, source.interval)
+        self._acc = Interval.hull(accs)
+        self._results = Results(
+            self._acc,
+            folding.pe,
+            folding.lanes,
+            self._requantizer(accs),
+            period=1 if geometry.direct else geometry.reduction(folding.simd),
+            latency=self._delay + 4,
+        )
+        groups = layer.codes.shape[0] // folding.pe
+        self._feeder: Direct | Window
+        if geometry.direct:
+            length = geometry.reduction(folding.simd)
+            self._feeder, self._ring = Direct(source.interval, folding.simd, length=length, groups=groups), groups
+        else:
+            pad = layer.pad_value.tolist()
+            self._feeder, self._ring = Window(source.interval, geometry, folding.simd, repeat=groups, pad=pad), 1
         super().__init__(
             {
                 "i": In(pixel_stream(source.interval, folding.simd)),
@@ -51,14 +78,12 @@ class ConvEngine(wiring.Component):
             }
         )
 
-    def _feeder(self):
-        layer, folding, geometry = self._layer, self._folding, self._geometry
-        groups = layer.codes.shape[0] // folding.pe
-        interval = self._source.interval
-        if geometry.direct:
-            length = geometry.reduction(folding.simd)
-            return Direct(interval, folding.simd, length=length, groups=groups), groups
-        return Window(interval, geometry, folding.simd, repeat=groups, pad=layer.pad_value.tolist()), 1
+    @property
+    def frames_held(self) -> int:
+        """Frames that may have come in without having left."""
+        values_in, values_out = prod(self._source.shape), prod(self._layer.output.shape)
+        buffered, queued = self._feeder.depth * self._folding.simd, self._results.depth * self._folding.lanes
+        return 2 + buffered // values_in + queued // values_out
 
     def _requantizer(self, accs):
         requant = self._layer.requant
@@ -76,16 +101,12 @@ class ConvEngine(wiring.Component):
         layer, folding = self._layer, self._folding
         book, simd = layer.codebook, folding.simd
         taps = tap_interval(layer, self._source.interval)
-        accs = accumulators(layer, self._source.interval)
 
-        feeder, ring = self._feeder()
-        m.submodules.feeder = feeder
+        m.submodules.feeder = feeder = self._feeder
         join(m, wiring.flipped(self.i), feeder.i)
         beat = feeder.o
 
-        lanes = book.bits * simd
-        words = rom_words(layer, self._geometry, folding.pe, simd)
-        m.submodules.weights = weights = SequentialRom(words, lanes * folding.pe)
+        m.submodules.weights = weights = self._weights
         m.d.comb += weights.advance.eq(beat.valid)
 
         # Activations wait for their weights, the last register being that of every multiple the codebook needs.
@@ -100,13 +121,12 @@ class ConvEngine(wiring.Component):
                 m.d.sync += multiples[lane][f"x{base}"].eq(multiple(x, base))
 
         # The beat's flags travel beside the data: to the codes, then to the accumulator's input.
-        delay = weights.latency + PE.latency(simd) - 1
-        valid, first, last = (self._delayed(m, flag, delay) for flag in (beat.valid, beat.first, beat.last))
+        valid, first, last = (self._delayed(m, flag, self._delay) for flag in (beat.valid, beat.first, beat.last))
 
-        acc = hull(accs)
+        lanes = book.bits * simd
         pes = []
         for index in range(folding.pe):
-            pe = PE(book, taps, simd, acc, groups=ring)
+            pe = PE(book, taps, simd, self._acc, groups=self._ring)
             m.submodules[f"pe{index}"] = pe
             m.d.comb += [
                 pe.multiples.eq(multiples),
@@ -116,14 +136,7 @@ class ConvEngine(wiring.Component):
             ]
             pes.append(pe)
 
-        m.submodules.results = results = Results(
-            acc,
-            folding.pe,
-            folding.lanes,
-            self._requantizer(accs),
-            period=1 if self._geometry.direct else self._geometry.reduction(simd),
-            latency=delay + 4,
-        )
+        m.submodules.results = results = self._results
         m.d.comb += [feeder.room.eq(results.room), results.claim.eq(feeder.claim)]
         m.d.sync += results.push.eq(valid & last)
         for index, pe in enumerate(pes):

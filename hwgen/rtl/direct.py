@@ -28,6 +28,7 @@ class Direct(wiring.Component):
     room : In(1)     the result of one more reduction has a place
     claim : Out(1)   the last beat of a reduction is being issued
     o : Out(beats)
+    depth : int      words that it may hold
     """
 
     def __init__(self, interval: Interval, simd: int, *, length: int, groups: int, channelwise: bool = False):
@@ -35,6 +36,7 @@ class Direct(wiring.Component):
         self._groups = groups
         self._channelwise = channelwise
         self.interval = interval
+        self.depth = Relay.DEPTH
         super().__init__(
             {
                 "i": In(pixel_stream(interval, simd)),

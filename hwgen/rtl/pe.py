@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..codes import Codebook
 from ..interval import Interval
-from .product import product_interval, select_base, shift_and_sign, split
+from ..split import product_interval, split
+from .product import select_base, shift_and_sign
 from .stream import pipeline_signal, shape_of
 from .tree import adder_tree, tree_latency
 

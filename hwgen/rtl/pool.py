@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
@@ -10,9 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..bounds import window_sum
 from ..floatnet import PoolKind
+from ..folding import Folding, geometry_of
 from ..interval import Interval
 from ..network import Pool, Tensor
-from ..plan.folding import Folding, geometry_of
 from .direct import Direct
 from .requant import Channel, Requantizer
 from .results import Results
@@ -36,9 +37,28 @@ class PoolEngine(wiring.Component):
     def __init__(self, layer: Pool, source: Tensor, folding: Folding):
         self._layer = layer
         self._source = source
-        self._lanes = folding.simd
-        self._geometry = geometry_of(layer)
+        self._lanes = lanes = folding.simd
+        geometry = geometry_of(layer)
         folding.validate(layer)
+        self._maximum = layer.kind is PoolKind.MAX
+        self._total = source.interval if self._maximum else window_sum(layer, source.interval)
+        self._results = Results(
+            self._total,
+            lanes,
+            lanes,
+            self._requantizer(self._total),
+            period=1 if geometry.direct else geometry.reduction(lanes),
+            latency=4,
+        )
+        self._feeder: Direct | Window
+        if geometry.direct:
+            length, words = geometry.shape[0] * geometry.shape[1], geometry.words_per_pixel(lanes)
+            self._feeder = Direct(source.interval, lanes, length=length, groups=words, channelwise=True)
+            self._ring = words
+        else:
+            pad = source.interval.lo if self._maximum else 0
+            self._feeder = Window(source.interval, geometry, lanes, pad=[pad] * geometry.shape[2])
+            self._ring = 1
         super().__init__(
             {
                 "i": In(pixel_stream(source.interval, self._lanes)),
@@ -46,37 +66,25 @@ class PoolEngine(wiring.Component):
             }
         )
 
+    @property
+    def frames_held(self) -> int:
+        """Frames that may have come in without having left."""
+        values_in, values_out = prod(self._source.shape), prod(self._layer.output.shape)
+        return 2 + self._feeder.depth * self._lanes // values_in + self._results.depth * self._lanes // values_out
+
     def elaborate(self, platform):
         m = Module()
-        layer, lanes, geometry, source = self._layer, self._lanes, self._geometry, self._source.interval
-        maximum = layer.kind is PoolKind.MAX
-        words = geometry.words_per_pixel(lanes)
-        if geometry.direct:
-            length = geometry.shape[0] * geometry.shape[1]
-            feeder, ring = Direct(source, lanes, length=length, groups=words, channelwise=True), words
-        else:
-            pad = source.lo if maximum else 0
-            feeder, ring = Window(source, geometry, lanes, pad=[pad] * geometry.shape[2]), 1
-        m.submodules.feeder = feeder
+        m.submodules.feeder = feeder = self._feeder
         join(m, wiring.flipped(self.i), feeder.i)
         beat = feeder.o
-
-        total = source if maximum else window_sum(layer, source)
-        m.submodules.results = results = Results(
-            total,
-            lanes,
-            lanes,
-            self._requantizer(total),
-            period=1 if geometry.direct else geometry.reduction(lanes),
-            latency=4,
-        )
+        m.submodules.results = results = self._results
         push = Signal()
         m.d.comb += [feeder.room.eq(results.room), results.claim.eq(feeder.claim), results.push.eq(push)]
         m.d.sync += push.eq(beat.valid & beat.last)
-        for lane in range(lanes):
-            accs = [pipeline_signal(shape_of(total), name=f"acc{lane}_{index}") for index in range(ring)]
+        for lane in range(self._lanes):
+            accs = [pipeline_signal(shape_of(self._total), name=f"acc{lane}_{index}") for index in range(self._ring)]
             with m.If(beat.valid):
-                m.d.sync += accs[0].eq(self._combine(maximum, beat.first, accs[-1], beat.data[lane]))
+                m.d.sync += accs[0].eq(self._combine(self._maximum, beat.first, accs[-1], beat.data[lane]))
                 m.d.sync += [later.eq(earlier) for earlier, later in pairwise(accs)]
             m.d.comb += results.accs[lane].eq(accs[0])
         wiring.connect(m, results.o, wiring.flipped(self.o))

@@ -19,6 +19,9 @@ class Relay(wiring.Component):
     Members: ``i``: In(stream of ``shape``), ``o``: Out(stream of ``shape``).
     """
 
+    DEPTH = 2
+    """Words."""
+
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 

@@ -10,7 +10,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import hull
 from ..codes import signed_terms
 from ..interval import Interval
 from .storage import block_attributes
@@ -94,7 +93,7 @@ class Requantizer(wiring.Component):
         self._accs = [channel.acc for channel in channels]
         self._clip = lo, hi
         self._lanes = lanes
-        self._acc = hull(self._accs)
+        self._acc = Interval.hull(self._accs)
         self.interval = Interval(lo, hi)
         super().__init__(
             {
@@ -147,7 +146,7 @@ class Requantizer(wiring.Component):
         acc = pipeline_signal(self.acc[lane].shape(), name=f"acc_{lane}")
         m.d.sync += acc.eq(self.acc[lane])
         products = [interval * f.mantissa for interval, f in zip(accs, factors, strict=True)]
-        product = pipeline_signal(shape_of(hull(products)), name=f"product_{lane}")
+        product = pipeline_signal(shape_of(Interval.hull(products)), name=f"product_{lane}")
         with m.Switch(constants.pair if len(pairs) > 1 else Const(0)):
             for number, (high, sign, low) in enumerate(pairs):
                 with m.Case(number):
@@ -159,7 +158,7 @@ class Requantizer(wiring.Component):
 
         # Stage 3: one octave per step.
         shifted_values = [p * (1 << f.shift) for p, f in zip(products, factors, strict=True)]
-        shifted = pipeline_signal(shape_of(hull(shifted_values)), name=f"shifted_{lane}")
+        shifted = pipeline_signal(shape_of(Interval.hull(shifted_values)), name=f"shifted_{lane}")
         with m.Switch(later.shift):
             for shift in shifts:
                 with m.Case(shift - low_shift):
@@ -169,10 +168,10 @@ class Requantizer(wiring.Component):
 
         # Stage 4: bias and rounding half. Stage 5: drop the fraction, clip.
         sums = [value + offset for value, offset in zip(shifted_values, adds, strict=True)]
-        total = pipeline_signal(shape_of(hull(sums)), name=f"total_{lane}")
+        total = pipeline_signal(shape_of(Interval.hull(sums)), name=f"total_{lane}")
         m.d.sync += total.eq(shifted + add)
         lo, hi = self._clip
-        floor = Signal(shape_of(hull(sums) >> self._shift), name=f"floor_{lane}")
+        floor = Signal(shape_of(Interval.hull(sums) >> self._shift), name=f"floor_{lane}")
         m.d.comb += floor.eq(total >> self._shift)
         clipped = pipeline_signal(self.o[lane].shape(), name=f"clipped_{lane}")
         m.d.comb += self.o[lane].eq(clipped)

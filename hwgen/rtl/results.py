@@ -40,6 +40,7 @@ class Results(wiring.Component):
     room : Out(1), claim : In(1)
     push : In(1), accs : In(rows lanes of acc)
     o : Out(pixel stream)
+    depth : int      words of queue
     """
 
     def __init__(

@@ -9,13 +9,11 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..memories import BANK_WORDS
 from .storage import block_attributes
 from .stream import pipeline_signal
 
-__all__ = ["BANK_WORDS", "SequentialRom"]
-
-BANK_WORDS = 2048
-"""Words that a block RAM of either family holds without a selector behind it."""
+__all__ = ["SequentialRom"]
 
 
 class SequentialRom(wiring.Component):

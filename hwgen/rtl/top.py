@@ -12,10 +12,10 @@ from amaranth.hdl import *
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..folding import Folding
 from ..graph import Edge, consumers, input_lanes
 from ..network import Network
-from ..plan.folding import Folding
-from .engines import engine_of, inputs_of
+from .engines import engine_of, frames_held, inputs_of
 from .fifo import BranchFifo
 from .fork import Fork
 from .frame import Egress, Ingress, byte_lanes
@@ -160,13 +160,15 @@ class Core(wiring.Component):
                 m, _numbered("ingress_fork", index), tensor, ingress.o, port.lanes, readers[tensor.name], waiting
             )
 
+        self._frames_held = 0
         for name, layer, folding in zip(self.engines, network.layers, self._foldings, strict=True):
             sources = [network.tensor(source) for source in layer.sources]
             engine = engine_of(layer, sources, folding)
             for index, (source, i) in enumerate(zip(sources, inputs_of(engine), strict=True)):
                 edge = Edge(source.name, layer.name, index)
-                join(m, self._edge(m, name, edge, source.interval, waiting, folding.simd), i)
+                join(m, self._edge(m, name, edge, source, waiting, folding.simd), i)
             m.submodules[name] = engine
+            self._frames_held += frames_held(engine, layer, sources)
             self._tap(m, name, engine.o)
             self._fork(m, f"{name}_fork", layer.output, engine.o, folding.lanes, readers[layer.name], waiting)
 
@@ -176,7 +178,7 @@ class Core(wiring.Component):
             m.submodules[_numbered("egress", index)] = egress = Egress(tensor.interval, port.words)
             egresses.append(egress)
             edge = Edge(port.tensor, None, index)
-            join(m, self._edge(m, "egress", edge, tensor.interval, waiting, 1), egress.i)
+            join(m, self._edge(m, "egress", edge, tensor, waiting, 1), egress.i)
             m.d.comb += [
                 self._port(port, "tdata").eq(egress.tdata),
                 self._port(port, "tvalid").eq(egress.tvalid),
@@ -199,15 +201,17 @@ class Core(wiring.Component):
         join(m, stream, fork.i)
         waiting.update({edge: (o, lanes) for edge, o in zip(readers, fork.outputs, strict=True)})
 
-    def _edge(self, m, name, edge, interval, waiting, wanted):
+    def _edge(self, m, name, edge, tensor, waiting, wanted):
         """The stream at the end of ``edge``: after its FIFO, in words of ``wanted`` lanes."""
         stream, lanes = waiting.pop(edge)
         if depth := self._fifos.get(edge, 0):
             m.submodules[_numbered(f"{name}_fifo", edge.index)] = queue = BranchFifo(stream.payload.shape(), depth)
             join(m, stream, queue.i)
+            self._frames_held += 1 + depth * lanes // prod(tensor.shape)
             stream = queue.o
         if lanes != wanted:
-            m.submodules[_numbered(f"{name}_width", edge.index)] = gearbox = Gearbox(interval, lanes, wanted)
+            m.submodules[_numbered(f"{name}_width", edge.index)] = gearbox = Gearbox(tensor.interval, lanes, wanted)
+            self._frames_held += 1 + gearbox.depth // prod(tensor.shape)
             join(m, stream, gearbox.i)
             stream = gearbox.o
         return stream
@@ -215,12 +219,11 @@ class Core(wiring.Component):
     def _flag(self, m, ingresses, egresses):
         """One error bit per frame, from its inputs to its outputs; returns a strobe for every damaged frame.
 
-        Every layer may hold the rest of one frame and the start of the next; when the bits are full, the last word of
-        a new frame waits. The ends may lie at the ends of the device, so both directions are registered, and room
-        is kept for the frames that end meanwhile.
+        There is a place for every frame that the layers may hold, so a frame never waits for one. The ends may lie at
+        the ends of the device, so both directions are registered, and room is kept for the frames that end meanwhile.
         """
         in_flight = 4
-        depth = 2 * len(self._foldings) + 2 + in_flight
+        depth = self._frames_held + 2 + in_flight
         heads = []
         for index, ingress in enumerate(ingresses):
             m.submodules[_numbered("flags", index)] = flags = fifo.SyncFIFO(width=1, depth=depth)

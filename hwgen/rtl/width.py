@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import gcd
+from math import lcm
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
@@ -79,31 +79,36 @@ class Narrow(wiring.Component):
 
 
 class Gearbox(wiring.Component):
-    """Any number of lanes to any other, both of which divide the channels: down to the common divisor, then up.
+    """Any number of lanes to any other: up to the least common multiple, then down.
 
-    Throughput: one word per cycle on the wider side's partner, that is ``gcd(i_lanes, o_lanes)`` channels per cycle
-    or more. With equal lanes it is wires.
+    Neither half ever waits for the other longer than for its own next word, so the narrower side's word moves in every
+    cycle. With equal lanes it is wires; when one divides the other, one of the halves.
 
-    Members: ``i``: In(stream of ``i_lanes`` lanes), ``o``: Out(stream of ``o_lanes`` lanes).
+    Throughput: ``min(i_lanes, o_lanes)`` channels per cycle. Latency: ``lcm(i_lanes, o_lanes) / i_lanes`` input words
+    (0 when ``o_lanes`` divides ``i_lanes``), 1 cycle more when ``i_lanes`` does not divide ``o_lanes``.
+
+    Members: ``i``: In(stream of ``i_lanes`` lanes), ``o``: Out(stream of ``o_lanes`` lanes). ``depth``: values that it
+    may hold.
     """
 
     def __init__(self, interval: Interval, i_lanes: int, o_lanes: int):
         self._interval = interval
         self._lanes = i_lanes, o_lanes
+        self.depth = 0 if i_lanes == o_lanes else 3 * lcm(i_lanes, o_lanes)
         super().__init__({"i": In(pixel_stream(interval, i_lanes)), "o": Out(pixel_stream(interval, o_lanes))})
 
     def elaborate(self, platform):
         m = Module()
         i_lanes, o_lanes = self._lanes
-        common = gcd(i_lanes, o_lanes)
+        common = lcm(i_lanes, o_lanes)
         source = wiring.flipped(self.i)
-        if i_lanes > common:
-            m.submodules.narrow = narrow = Narrow(self._interval, common, i_lanes // common)
-            join(m, source, narrow.i)
-            source = narrow.o
-        if o_lanes > common:
-            m.submodules.widen = widen = Widen(self._interval, common, o_lanes // common)
+        if i_lanes < common:
+            m.submodules.widen = widen = Widen(self._interval, i_lanes, common // i_lanes)
             join(m, source, widen.i)
             source = widen.o
+        if o_lanes < common:
+            m.submodules.narrow = narrow = Narrow(self._interval, o_lanes, common // o_lanes)
+            join(m, source, narrow.i)
+            source = narrow.o
         join(m, source, wiring.flipped(self.o))
         return m

@@ -12,11 +12,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..geometry import Geometry
 from ..interval import Interval
+from ..line_buffer import ahead, buffer_words, overhang
 from .odometer import Odometer
 from .storage import block_attributes
 from .stream import beat_signature, pipeline_signal, pixel_stream
 
-__all__ = ["Window", "buffer_words"]
+__all__ = ["Window"]
 
 
 @dataclass(frozen=True)
@@ -27,31 +28,6 @@ class _Loop:
     word: int = 0
     row: int = 0
     column: int = 0
-
-
-def _span(geometry: Geometry, words: int) -> int:
-    """Words from the first to the last pixel of a window: K-1 rows and K pixels."""
-    return ((geometry.kernel[0] - 1) * geometry.shape[1] + geometry.kernel[1]) * words
-
-
-def _overhang(geometry: Geometry, words: int) -> int:
-    """Words by which a window may begin behind what a later one needs: only with padding wider than the kernel."""
-    width = geometry.shape[1]
-    _, _, bottom, right = geometry.pads
-    beyond_row = right - geometry.kernel[1]
-    beyond_frame = (bottom - geometry.kernel[0] + 1) * width + beyond_row
-    return max(0, beyond_row, beyond_frame) * words
-
-
-def buffer_words(geometry: Geometry, simd: int) -> int:
-    """Words of line buffer, a power of two: the window's span and one row.
-
-    The row decouples the layer from the one before it: after a pooling layer pixels arrive a row at a time, and
-    while the bottom padding is processed the next frame's first rows come in.
-    """
-    words = geometry.words_per_pixel(simd)
-    needed = _span(geometry, words) + _overhang(geometry, words) + geometry.shape[1] * words + 1
-    return 1 << (needed - 1).bit_length()
 
 
 class Window(wiring.Component):
@@ -83,6 +59,7 @@ class Window(wiring.Component):
     room : In(1)     the result of one more reduction has a place
     claim : Out(1)   the last beat of a reduction is being issued
     o : Out(beats)
+    depth : int      words of buffer
     """
 
     def __init__(
@@ -92,6 +69,7 @@ class Window(wiring.Component):
         self._geometry = geometry
         self._simd = simd
         self._words = geometry.words_per_pixel(simd)
+        self.depth = buffer_words(geometry, simd)
         self._repeat = repeat
         self._pad = [0] * channels if pad is None else [int(value) for value in pad]
         if len(self._pad) != channels:
@@ -129,7 +107,6 @@ class Window(wiring.Component):
         top, left, _, _ = geometry.pads
         loops, reduction, window = self._loops()
         frame = height * width * self._words
-        depth = buffer_words(geometry, self._simd)
         start = -(top * width + left) * self._words
 
         def moves(unit: str, from_loop: int, frame_move: int) -> list[int]:
@@ -142,8 +119,9 @@ class Window(wiring.Component):
 
         word_moves = moves("word", 0, frame)
         base_moves = moves("word", window, frame)
-        # Differences of two addresses must keep their sign: the reader may be ahead by a jump over unused pixels.
-        reach = max(depth, _span(geometry, self._words) + max(abs(move) for move in word_moves + base_moves))
+        # Differences of two addresses must keep their sign. The writer is ahead by the buffer and, after ``base`` went
+        # back, by that; the reader may jump over unused pixels and runs on through padding.
+        reach = max(self.depth - min(0, *base_moves), ahead(geometry) * self._words)
         bits = reach.bit_length() + 1
 
         m.submodules.odometer = odometer = Odometer([loop.size for loop in loops])
@@ -166,13 +144,15 @@ class Window(wiring.Component):
         base = Signal(bits, init=start % (1 << bits))
         free = Signal()
         used = (written - base)[:bits].as_signed()
-        m.d.sync += free.eq(used < depth - 1 - _overhang(geometry, self._words))  # one early, as it is a cycle late
+        m.d.sync += free.eq(
+            used < self.depth - 1 - overhang(geometry) * self._words
+        )  # one early, as it is a cycle late
         m.d.comb += self.i.ready.eq(free)
         m.submodules.memory = memory = Memory(
             shape=self.i.payload.shape(),
-            depth=depth,
+            depth=self.depth,
             init=[],
-            attrs=block_attributes(self.i.payload.shape().size, depth, rom=False),
+            attrs=block_attributes(self.i.payload.shape().size, self.depth, rom=False),
         )
         write = memory.write_port()
         m.d.comb += [write.addr.eq(written), write.data.eq(self.i.payload), write.en.eq(self.i.valid & free)]
@@ -184,7 +164,14 @@ class Window(wiring.Component):
         arrived = (written - address)[:bits].as_signed() > 0
         outside = self._outside(m, step, moves, moved) if any(geometry.pads) else Const(0)
         ends = carry[reduction - 1]
-        m.d.comb += step.eq((arrived | outside) & (self.room | ~ends))
+        begun: Value = Const(1)
+        if top >= geometry.kernel[0] or left >= geometry.kernel[1]:
+            # The first window lies outside the map and would wait for nothing: no result before its frame has begun.
+            first_window = Signal(init=1)
+            begun = ~first_window | (used > -start)
+            with m.If(step & carry[window - 1]):
+                m.d.sync += first_window.eq(carry[-1])
+        m.d.comb += step.eq((arrived | outside) & begun & (self.room | ~ends))
         m.d.comb += self.claim.eq(step & ends)
         begins = Signal(init=1)
         next_address, next_base = moved(address, word_moves, 0), moved(base, base_moves, window)

@@ -14,30 +14,28 @@ from hwgen.boards import Board, board
 
 from .. import tools
 from ..errors import HwgenError
-from ..files import MANIFEST, read_json, write_json
+from ..files import MANIFEST, SYNTHESIS, generated_file, read_generated
 from ..tools import Progress
 from .nextpnr import Routed, Usage, fits, place_and_route
 from .report import figures, utilization
 from .yosys import Netlist, map_to_cells
 
-__all__ = ["RESULT", "find_tools", "synth"]
-
-RESULT = "synth.json"
-"""The file that holds the result, in the folder."""
+__all__ = ["check_seed", "find_tools", "synth"]
 
 
 def synth(
     folder: str | Path, *, progress: Progress | None = None, seed: int = 1, frequency_mhz: float | None = None
 ) -> dict[str, Any]:
-    """Synthesize, place, route and pack the design in ``folder``; returns what ``synth.json`` then holds.
+    """Synthesize, place, route and pack the design in ``folder``; returns its figures.
 
     The manifest must say ``board``, ``top``, ``sources``, ``constraints``, ``cycles_per_frame`` and ``macs``.
 
-    progress: called with short lines. seed: of the placer. frequency_mhz: what nextpnr tries to reach (default: the
-    board's usual target); not reaching it is no error, but not reaching the board's own clock is.
+    progress: called with short lines. seed: of the placer, 0..2**31-1. frequency_mhz: what nextpnr tries to reach
+    (default: the board's usual target); not reaching it is no error, but not reaching the board's own clock is.
 
-    Writes ``synth.json`` and the bitstream when everything succeeded; ``yosys.log`` and ``nextpnr.log`` in any case.
-    An earlier result is removed first, so that a failure leaves none that could be taken for its own.
+    Writes the bitstream when everything succeeded; ``yosys.log`` and ``nextpnr.log`` in any case. An earlier bitstream
+    and ``synth.json`` are removed first, so that a failure leaves none that could be taken for its own; writing the
+    record is the caller's.
 
     Raises :class:`HwgenError`: no such folder or an incomplete manifest, a tool is missing or fails, the design holds a
     multiplier or a DSP block, does not fit the device, or is slower than the board's clock.
@@ -48,9 +46,11 @@ def synth(
     frequency = frequency_mhz if frequency_mhz is not None else target.frequency_mhz
     if not frequency > 0:
         raise HwgenError(f"the target frequency must be above 0 MHz, not {frequency:g}")
+    check_seed(seed)
     used_tools = find_tools(target)
+    constraints = generated_file(folder / manifest["constraints"]).read_text(encoding="utf-8")
     bitstream = f"{manifest['top']}.{'bin' if target.family == 'ice40' else 'bit'}"
-    for name in (RESULT, bitstream, "yosys.log", "nextpnr.log"):
+    for name in (SYNTHESIS, bitstream, "yosys.log", "nextpnr.log"):
         (folder / name).unlink(missing_ok=True)
 
     with tempfile.TemporaryDirectory(prefix=".synth-", dir=folder) as temporary:
@@ -73,7 +73,7 @@ def synth(
                 netlist.path,
                 board=target,
                 top=manifest["top"],
-                constraints=_existing(folder / manifest["constraints"]).read_text(encoding="utf-8"),
+                constraints=constraints,
                 frequency_mhz=frequency,
                 seed=seed,
                 log=folder / "nextpnr.log",
@@ -88,8 +88,13 @@ def synth(
             | {name: " ".join([name, *command[1:]]) for name, command in routed.commands.items()},
         }
         routed.bitstream.replace(folder / bitstream)
-        write_json(folder / RESULT, result)
     return result
+
+
+def check_seed(seed: int) -> None:
+    """Raise :class:`HwgenError` for a number that nextpnr does not take."""
+    if not 0 <= seed < 1 << 31:
+        raise HwgenError(f"seed must be between 0 and {(1 << 31) - 1}, not {seed}")
 
 
 def find_tools(target: Board) -> tuple[str, ...]:
@@ -101,27 +106,19 @@ def find_tools(target: Board) -> tuple[str, ...]:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    manifest = read_json(folder / MANIFEST, "manifest")
     types = {"board": str, "top": str, "sources": list, "constraints": str, "cycles_per_frame": int, "macs": int}
-    for key, kind in types.items():
-        if not isinstance(manifest.get(key), kind):
-            raise HwgenError(f"manifest {str(folder / MANIFEST)!r} has no usable {key!r}; run hwgen generate again")
-    if manifest["cycles_per_frame"] < 1 or not manifest["sources"]:
-        raise HwgenError(f"manifest {str(folder / MANIFEST)!r} names no cycles or no sources; run hwgen generate again")
+    manifest = read_generated(folder / MANIFEST, types)
+    sources = manifest["sources"]
+    if manifest["cycles_per_frame"] < 1 or not sources or not all(isinstance(name, str) for name in sources):
+        raise HwgenError(f"{str(folder / MANIFEST)!r} names no cycles or no sources; run hwgen generate again")
     return manifest
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise HwgenError(f"{str(path)!r} is named in the manifest but missing; run hwgen generate again")
-    return path
 
 
 def _copy(folder: Path, work: Path, sources: list[str]) -> list[str]:
     """Sources under plain names in the working folder: neither spaces nor other folders disturb the tools."""
     names = [f"source{number}.v" for number in range(len(sources))]
     for name, source in zip(names, sources, strict=True):
-        shutil.copyfile(_existing(folder / source), work / name)
+        shutil.copyfile(generated_file(folder / source), work / name)
     return names
 
 

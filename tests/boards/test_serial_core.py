@@ -3,7 +3,7 @@
 import numpy as np
 
 from hwgen.floatnet import PoolKind
-from hwgen.plan.folding import Folding
+from hwgen.folding import Folding
 from hwgen.reference import run
 from hwgen.rtl.top import Core
 

@@ -1,6 +1,8 @@
 """Whatever a user can get wrong is one sentence on standard error and exit code 2, without a traceback."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import onnx
@@ -220,13 +222,41 @@ def test_plans_that_do_not_fit(hwgen, tmp_path, network, options, word):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["quantize", "eval", "generate", "simulate", "synth", "build", "demo"])
+def test_unwritable_places_are_noticed_before_slow_steps(hwgen, tmp_path, network, monkeypatch, command):
+    from hwgen import files, plan, quantize, store
+
+    def refuse(**options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def slow(*args, **kwargs):
+        raise AssertionError("a slow step was begun")
+
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(quantize, "quantize", slow)
+    monkeypatch.setattr(plan, "plan", slow)
+    monkeypatch.setattr(store, "load", slow)
+    arguments = {
+        "quantize": (*QUANTIZE[1:], "-o", tmp_path / "net.npz"),
+        "eval": (network, "--data", CALIB),
+        "generate": (network, "--board", "icebreaker", "-o", tmp_path / "out"),
+        "simulate": (tmp_path, "--data", CALIB),
+        "synth": (tmp_path,),
+        "build": (demo.model_path(), "--calib", CALIB, "--board", "icebreaker", "-o", tmp_path / "out"),
+        "demo": ("-o", tmp_path / "out"),
+    }[command]
+    assert is_one_sentence(hwgen(command, *arguments), "cannot be written: read-only file system in")
+
+
 @pytest.mark.parametrize("command", ["simulate", "synth"])
 def test_folder_is_not_a_core(hwgen, tmp_path, command):
     more = ("--data", CALIB) if command == "simulate" else ()
     assert is_one_sentence(hwgen(command, tmp_path / "absent", *more), "does not exist", "hwgen generate")
     assert is_one_sentence(hwgen(command, tmp_path, *more), "was not made by `hwgen generate`")
-    (tmp_path / "manifest.json").write_text("[]")
-    assert is_one_sentence(hwgen(command, tmp_path, *more))
+    for content in ("[]", '{"hwgen": 1}'):
+        (tmp_path / "manifest.json").write_text(content)
+        assert is_one_sentence(hwgen(command, tmp_path, *more), "run hwgen generate again")
 
 
 def test_missing_tool(hwgen, tmp_path, network, monkeypatch):
@@ -237,16 +267,21 @@ def test_missing_tool(hwgen, tmp_path, network, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["build", "demo"])
-@pytest.mark.parametrize("variable", ["YOSYS", "NEXTPNR_ICE40", "ICEPACK"])
+@pytest.mark.parametrize("variable", ["YOSYS", "NEXTPNR_ICE40", "ICEPACK", "VERILATOR"])
 def test_missing_tools_are_found_first(hwgen, tmp_path, monkeypatch, command, variable):
-    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))  # VERILATOR too: Icarus must not take its place
     arguments = {"build": (demo.model_path(), "--calib", CALIB, "--board", "icebreaker"), "demo": ()}[command]
     assert is_one_sentence(hwgen(command, *arguments, "-o", tmp_path / "out"), variable, "not a program")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("options", "word"), [(("--frames", "9999"), "between 1 and the 256"), (("--simulator", "crystal"), "'crystal'")]
+    ("options", "word"),
+    [
+        (("--frames", "9999"), "between 1 and the 256"),
+        (("--simulator", "crystal"), "'crystal'"),
+        (("--seed", "-1"), "seed must be between 0"),
+    ],
 )
 def test_build_finds_bad_simulations_before_writing(hwgen, tmp_path, options, word):
     build = ("build", demo.model_path(), "--calib", CALIB, *SCALE, "--board", "icebreaker", *options)

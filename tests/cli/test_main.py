@@ -1,6 +1,7 @@
 """The list of commands, ``--version``, ``--help``, and how errors leave the program."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -68,7 +69,6 @@ def test_usage_errors(hwgen, arguments):
         ),
         (PermissionError(errno.EACCES, "Permission denied", "secret.npz"), 2, "error: Permission denied: secret.npz\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "error: No space left on device\n"),
-        (KeyboardInterrupt(), 130, ""),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -98,29 +98,72 @@ def test_import_is_fast():
     script = f"import sys, hwgen.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    script = "import sys, hwgen; print('numpy' in sys.modules, hwgen.api.check.__module__)"
+    script = "import sys, hwgen; print('numpy' in sys.modules, hwgen.api.__name__)"
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False hwgen.api\n"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         package.nothing  # noqa: B018
 
 
-def test_termination_is_an_exception(hwgen, monkeypatch):
-    """What runs is left through its ``finally`` clauses, which end child processes."""
-    before, ended = signal.getsignal(signal.SIGTERM), []
+@pytest.mark.parametrize(
+    ("number", "code", "line"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "terminated\n")]
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_signals_are_exceptions(hwgen, monkeypatch, number, code, line, as_json):
+    """What runs is left through its ``finally`` clauses, which end child processes; afterwards all is as before."""
+    before, ended = signal.getsignal(number), []
 
-    def terminated(*args, **kwargs):
+    def stopped(*args, **kwargs):
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         finally:
             ended.append(True)
 
-    monkeypatch.setattr(api, "synth", terminated)
-    try:
-        assert hwgen("synth", "folder") == (143, "", "")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr(api, "synth", stopped)
+    assert hwgen("synth", "folder", *["--json"] * as_json) == (code, "", line)
     assert ended == [True]
+    assert signal.getsignal(number) == before
+
+
+def test_an_ignored_signal_stays_ignored(hwgen, monkeypatch):
+    """As a shell leaves it in what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(api, "synth", lambda *args, **kwargs: signal.raise_signal(signal.SIGINT) or {})
+        assert hwgen("synth", "folder", "--json") == (0, "{}\n", "")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_interrupt_from_outside(tmp_path):
+    """Ctrl-C while a model is read, from a pipe that nobody writes to."""
+    fifo = tmp_path / "net.npz"
+    os.mkfifo(fifo)
+    script = f"import hwgen.cli.main as m, hwgen.api as api; api.check = lambda *a, **k: open({str(fifo)!r}).read(); "
+    script += "m.main(['check', 'm.onnx'])"
+    # A shell in the background may have left the signal ignored; the child starts with Python's own handler.
+    restore = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    with subprocess.Popen([sys.executable, "-P", "-c", restore + script], stderr=subprocess.PIPE, text=True) as process:
+        descriptor = os.open(fifo, os.O_WRONLY)  # returns when the child has opened its end
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        os.close(descriptor)
+    assert (process.returncode, err) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("check", demo.model_path()), ("check", demo.model_path(), "--json")]
+)
+def test_closed_pipe(arguments):
+    """``hwgen ... | head -1`` is not "it differs from the reference", and nothing is said about it."""
+    program = Path(sys.executable).parent / "hwgen"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([program, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(

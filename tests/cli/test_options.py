@@ -37,6 +37,10 @@ PLAN = {"target_fps": 30.5, "max_luts": 4000, "clock_mhz": 48.0}
 PLANNING = ("--target-fps", 30.5, "--max-luts", 4000, "--clock-mhz", 48)
 RUN = {"frames": 3, "simulator": "icarus", "stalls": 7}
 RUNNING = ("--frames", 3, "--simulator", "icarus", "--stalls", 7)
+DEFAULTS = {
+    "simulate": {"frames": None, "simulator": None, "stalls": None, "trace": False},
+    "synth": {"seed": 1},
+}
 
 
 @pytest.mark.parametrize(
@@ -56,16 +60,24 @@ RUNNING = ("--frames", 3, "--simulator", "icarus", "--stalls", 7)
             ("n.npz", "out"),
             {"board": "b", **PLAN},
         ),
-        ("simulate", ("simulate", "out", "--data", "d.npz", *RUNNING), ("out", "d.npz"), RUN),
-        ("synth", ("synth", "out"), ("out",), {}),
+        (
+            "simulate",
+            ("simulate", "out", "--data", "d.npz", *RUNNING, "--trace"),
+            ("out", "d.npz"),
+            {**RUN, "trace": True},
+        ),
+        ("simulate", ("simulate", "out", "--data", "d.npz"), ("out", "d.npz"), DEFAULTS["simulate"]),
+        ("synth", ("synth", "out"), ("out",), DEFAULTS["synth"]),
+        ("synth", ("synth", "out", "--seed", 12), ("out",), {"seed": 12}),
         (
             "build",
             (
                 *("build", "m.onnx", "--calib", "c.npz", "--board", "b", "-o", "out", "--data", "d.npz"),
-                *("--code", "e2m1", "--act-bits", 4, *NORMALIZE, *PLANNING, *RUNNING),
+                *("--code", "e2m1", "--act-bits", 4, *NORMALIZE, *PLANNING, *RUNNING, "--seed", 12),
             ),
             ("m.onnx", "c.npz", "out"),
-            {"board": "b", "data": Path("d.npz"), "code": "e2m1", "act_bits": 4, **NORMALIZATION, **PLAN, **RUN},
+            {"board": "b", "data": Path("d.npz"), "code": "e2m1", "act_bits": 4, **NORMALIZATION, **PLAN, **RUN}
+            | {"seed": 12},
         ),
         ("demo", ("demo", "-o", "out"), ("out",), {}),
     ],
@@ -75,7 +87,7 @@ def test_every_option_arrives(hwgen, monkeypatch, function, arguments, positiona
 
     def record(*args, progress, **kwargs):
         seen.update(args=tuple(map(str, args)), kwargs=kwargs)
-        return {"supported": True, "mismatches": 0, "simulate": {"mismatches": 0}}
+        return {"supported": True, "first_difference": None, "simulate": {"first_difference": None}}
 
     monkeypatch.setattr(api, function, record)
     code, out, err = hwgen(*arguments, "--json")

@@ -18,6 +18,7 @@ EVALUATION = {
     "layers": [{"name": "conv[1]", "sqnr_db": 21.25}, {"name": "dense", "sqnr_db": None}],
 }
 SIMULATION = {"frames": 3, "mismatches": 0, "cycles_per_frame": 1234, "latency_cycles": 99, "first_difference": None}
+SIMULATION |= {"trace": False}
 SYNTHESIS = {
     "device": "up5k-sg48",
     "lut": 4321,
@@ -30,12 +31,21 @@ SYNTHESIS = {
     "gops": 1.2,
     "gops_per_klut": 0.277,
     "bitstream": "out/top.bin",
+    "seed": 3,
 }
 PLAN = {
-    "layers": [{"name": "conv1", "kind": "conv", "pe": 4, "simd": 1, "cycles": 900, "lut": 800, "bram": 2}],
-    "cycles_per_frame": 900,
+    "layers": [
+        {"name": "conv1", "kind": "conv", "pe": 4, "simd": 1, "cycles": 900, "lut": 800, "bram": 2}
+        | {"macs": 3600, "utilisation": 0.75}
+    ],
+    "bottleneck": "conv1",
+    "cycles_per_frame": 1200,
+    "frames_per_second": 20833.3,
+    "clock_mhz": 25.0,
     "lut": 800,
     "bram": 2,
+    "lut_budget": 1000,
+    "bram_budget": 30,
 }
 CHECKED = {
     "supported": True,
@@ -92,16 +102,16 @@ CASES = {
     "generate": (
         ("generate", "n", "--board", "b", "-o", "o"),
         {"board": "icebreaker", "folder": "o", "plan": PLAN},
-        ("icebreaker", "900"),
+        ("icebreaker", "900", "75.00 %", "20,833 at 25 MHz", "800 of 1,000 (80.00 %)", "2 of 30 (6.67 %)"),
     ),
-    "simulate": (("simulate", "o", "--data", "d"), SIMULATION, ("frames simulated", "1,234", "99")),
-    "synth": (("synth", "o"), SYNTHESIS, ("up5k-sg48", "4,321", "31.3 MHz", "25,332", "out/top.bin")),
+    "simulate": (("simulate", "o", "--data", "d"), SIMULATION, ("frames simulated", "1,234", "99", "the result")),
+    "synth": (("synth", "o"), SYNTHESIS, ("up5k-sg48", "4,321", "31.3 MHz with seed 3", "25,332", "out/top.bin")),
     "build": (
         ("build", "m", "--calib", "c", "--board", "b", "-o", "o"),
         BUILT,
-        ("icebreaker (up5k-sg48)", "98.33 %", "quantize 1.2, synth 30.0"),
+        ("icebreaker", "up5k-sg48", "98.33 %", "quantize 1.2, synth 30.0"),
     ),
-    "demo": (("demo",), BUILT, ("icebreaker (up5k-sg48)", "out/top.bin")),
+    "demo": (("demo",), BUILT, ("icebreaker", "up5k-sg48", "out/top.bin")),
 }
 
 
@@ -134,16 +144,67 @@ def test_json_is_alone_on_standard_output(hwgen, monkeypatch, function):
     assert [line in err for line in ("a library prints", "a simulator prints", "a child prints")] == [True] * 3
 
 
-def test_mismatches_exit_with_1(hwgen, monkeypatch):
-    difference = {"layer": "conv[2]", "frame": 1, "channel": 3, "expected": 8, "actual": 7}
-    result = SIMULATION | {"mismatches": 2, "first_difference": difference}
+DIFFERENCE = {
+    "layer": "conv[2]",
+    "frame": 1,
+    "row": 3,
+    "column": 4,
+    "channel": 5,
+    "expected": 8,
+    "actual": -7,
+    "around": {
+        "along": "column",
+        "rows": [2, 3],
+        "columns": [3, 4],
+        "expected": [[10, 11], [12, 8]],
+        "actual": [[10, 11], [12, -7]],
+    },
+}
+
+
+def test_differences_exit_with_1(hwgen, monkeypatch):
+    result = SIMULATION | {"mismatches": 2, "first_difference": DIFFERENCE}
     monkeypatch.setattr(api, "simulate", lambda *args, **kwargs: result)
     code, out, err = hwgen("simulate", "o", "--data", "d")
     assert (code, err) == (1, "")
-    assert "first difference: layer conv[2], frame 1, channel 3, expected 8, actual 7" in out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[-9:] == [
+        "first difference: layer conv[2], frame 1, channel 5, row 3, column 4: expected 8, actual -7",
+        "expected around it",
+        "row \\ column 3 4",
+        "2 10 11",
+        "3 12 8",
+        "actual around it",
+        "row \\ column 3 4",
+        "2 10 11",
+        "3 12 *-7",
+    ]
     for command, arguments in (("build", CASES["build"][0]), ("demo", ("demo",))):
-        monkeypatch.setattr(api, command, lambda *args, **kwargs: BUILT | {"simulate": result})
-        assert hwgen(*arguments).code == 1
+        monkeypatch.setattr(api, command, lambda *args, **kwargs: BUILT | {"simulate": result, "synth": None})
+        outcome = hwgen(*arguments)
+        assert outcome.code == 1
+        assert "first difference: layer conv[2], frame 1" in outcome.out
+        assert "not synthesized" in outcome.out
+
+
+def test_a_difference_that_a_later_layer_hides_exits_with_1(hwgen, monkeypatch):
+    monkeypatch.setattr(api, "simulate", lambda *args, **kwargs: SIMULATION | {"first_difference": DIFFERENCE})
+    assert hwgen("simulate", "o", "--data", "d", "--trace").code == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "'conv1': 1,200 cycles for 3,600 MACs, 4 of them per cycle"),
+        ({"bottleneck": "input"}, "the input of the core, not a layer: 1,200 cycles for a frame to come in"),
+        ({"bottleneck": "output"}, "the output of the core, not a layer: 1,200 cycles for its results to leave"),
+        ({"layers": [PLAN["layers"][0] | {"macs": 0}]}, "'conv1': 1,200 cycles at 4 channels per cycle"),
+    ],
+)
+def test_bottleneck_in_words(hwgen, monkeypatch, changes, words):
+    result = {"board": "icebreaker", "folder": "o", "plan": PLAN | changes}
+    monkeypatch.setattr(api, "generate", lambda *args, **kwargs: result)
+    assert f"The bottleneck is {words}.\n" in hwgen("generate", "n", "--board", "b", "-o", "o").out
 
 
 def test_unsupported_model_is_an_answer_and_an_error(hwgen, monkeypatch):

@@ -69,6 +69,14 @@ def test_weights_may_also_be_inputs(onnx_model):
     assert load_model(_save(path, model)).input == "x"
 
 
+@pytest.mark.parametrize("missing", ["shape", "type"])
+def test_an_output_without_a_shape_gets_the_inferred_one(onnx_model, missing):
+    path, model = _parts(onnx_model)
+    output = model.graph.output[0]
+    (output.type.tensor_type if missing == "shape" else output).ClearField(missing)
+    assert load_model(_save(path, model)).shapes["y"] == (1, 3, 3, 3)
+
+
 def test_dead_nodes_and_unused_weights_are_left_away(onnx_model):
     nodes = [CONV, helper.make_node("LSTM", ["x", "w", "w"], ["z"]), helper.make_node("Relu", ["x"], ["unused"])]
     path, model = _parts(onnx_model, nodes[:1] + nodes[2:], weights={"k": KERNEL, "spare": np.ones(3)})

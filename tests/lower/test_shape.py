@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from hwgen.errors import HwgenError
+from hwgen.floatnet import FloatConv, FloatPool, Layout, Normalization
 from hwgen.importers import load_model
 from hwgen.lower import lower
 
@@ -114,14 +115,6 @@ def test_identity_dropout_and_cast(onnx_model, same_as_onnxruntime):
             "node 'n' (MaxPool): its input is a map that was reshaped or transposed",
         ),
         (
-            [
-                helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
-                helper.make_node("GlobalMaxPool", ["t"], ["y"], name="n"),
-            ],
-            {},
-            "node 'n' (GlobalMaxPool): the model's input is channel-last or rearranged; export the model channel-first",
-        ),
-        (
             [CONV, helper.make_node("Cast", ["c"], ["y"], name="n", to=TensorProto.INT32)],
             {},
             "node 'n' (Cast): to=INT32 is not supported, only casts to a float type",
@@ -149,3 +142,21 @@ def test_refused(onnx_model, nodes, extra, reason):
     with pytest.raises(HwgenError) as error:
         lower(load_model(path))
     assert str(error.value).startswith(reason)
+
+
+def test_channel_last_models(onnx_model, same_as_onnxruntime):
+    """What TensorFlow exports: raw data, pools and activations channel-last, convolutions between Transposes."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "k"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["l"], perm=[0, 2, 3, 1]),
+        helper.make_node("Add", ["l", "b"], ["s"]),
+        helper.make_node("Relu", ["s"], ["r"]),
+        helper.make_node("ReduceMean", ["r"], ["m"], axes=[1, 2], keepdims=0),
+        helper.make_node("MatMul", ["m", "w"], ["y"]),
+    ]
+    weights = {"k": KERNEL, "b": RNG.normal(size=3), "w": RNG.normal(size=(3, 5))}
+    normalization = Normalization((0.5,), (0.25, -0.5), (2.0, 0.75))
+    network = same_as_onnxruntime(onnx_model(nodes, ("N", 4, 5, 2), weights), normalization)
+    assert (network.input_shape, network.input.layout) == ((4, 5, 2), Layout.CHANNEL_LAST)
+    assert [type(layer) for layer in network.layers] == [FloatConv, FloatPool, FloatConv]

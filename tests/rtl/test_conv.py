@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hwgen.bounds import accumulators, hull, tap_interval
+from hwgen.bounds import accumulators, tap_interval
 from hwgen.codes import CODES
+from hwgen.folding import geometry_of
 from hwgen.interval import Interval
 from hwgen.plan import Folding
-from hwgen.plan.folding import geometry_of
 
 from ..networks import BYTE, SIGNED, conv, frames, tensor
 from .drive import assert_exact, run_engine
@@ -113,7 +113,7 @@ def test_accumulator_reaches_its_bounds(book, interval):
     levels = layer.codebook.decode(layer.codes)
     negative = (levels < 0).sum(axis=(1, 2, 3))
     sums = np.einsum("ohwi,nhwi->no", levels, x) - negative
-    bound = hull(accumulators(layer, source.interval))
+    bound = Interval.hull(accumulators(layer, source.interval))
     assert sums.min() == bound.lo
     # Partial sums without the negative weights' missing ones reach the end itself.
     assert bound.hi - negative.max() <= sums.max() <= bound.hi

@@ -18,13 +18,14 @@ from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.frame import Egress, Ingress
 from hwgen.rtl.odometer import Odometer
 from hwgen.rtl.pool import PoolEngine
-from hwgen.rtl.product import multiple, select_base, shift_and_sign, split
+from hwgen.rtl.product import multiple, select_base, shift_and_sign
 from hwgen.rtl.queue import Queue
 from hwgen.rtl.relay import Relay
 from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
 from hwgen.sim.formal import Refuted, StreamRules, driven, prove, prove_always, prove_bounded
+from hwgen.split import split
 
 from ..networks import conv, pool, tensor
 from .mutants import mutate

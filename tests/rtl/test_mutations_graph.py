@@ -62,10 +62,11 @@ CHECKS = {check.__name__: check for check in (forked, added, joined, looked_up, 
 MUTANTS = {
     # name: (check, owner, function, old, new)
     "a word is given twice": (
-        "forked", Fork, "elaborate", "relay.o.valid & ~done)", "relay.o.valid)"
+        "forked", Fork, "elaborate", "valid & ~o.ready)", "valid)"
     ),
     "one consumer is not waited for": (
-        "forked", Fork, "elaborate", "reduce(and_, served)", "reduce(and_, served[1:])"
+        "forked", Fork, "elaborate", "zip(valids, self.outputs, strict=True)))",
+        "zip(valids[1:], self.outputs[1:], strict=True)))"
     ),
     "one source is not waited for": (
         "added", AddEngine, "elaborate", "for i in self.inputs)) & queue.room",

@@ -10,8 +10,9 @@ from amaranth.sim import Simulator
 
 from hwgen.codes import CODES, explicit
 from hwgen.interval import Interval
-from hwgen.rtl.product import multiple, product_interval, select_base, shift_and_sign, split
+from hwgen.rtl.product import multiple, select_base, shift_and_sign
 from hwgen.rtl.stream import shape_of
+from hwgen.split import product_interval, split
 
 BOOKS = {
     **CODES,

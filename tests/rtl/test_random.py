@@ -1,11 +1,12 @@
 """Random small networks on random legal foldings under random stalls: always the reference."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES
 from hwgen.floatnet import PoolKind
+from hwgen.geometry import Geometry
 from hwgen.interval import Interval
 
 from ..networks import BYTE, SIGNED, conv, foldings, frames, network, pool, tensor
@@ -16,17 +17,24 @@ CHANNELS = [1, 2, 3, 4, 6]
 
 
 @st.composite
-def windows(draw, shape, *, widest_pad):
-    """A kernel, stride and pads that leave at least one output pixel of a map of ``shape``."""
+def windows(draw, shape):
+    """A kernel, stride and pads that leave at least one output pixel of a map of ``shape``.
+
+    Mostly as networks have them; now and then pads wider than the kernel and strides beyond it.
+    """
+    unusual = draw(st.sampled_from([False, False, True]))
     kernel, stride, before, after = [], [], [], []
     for size in shape[:2]:
         taps = draw(st.integers(1, min(size, 3)) | st.just(size))
-        pads = st.integers(0, min(widest_pad, taps - 1))
+        pads = st.integers(0, 4 if unusual else min(2, taps - 1))
         kernel.append(taps)
-        stride.append(draw(st.integers(1, 3)))
+        stride.append(draw(st.integers(1, 6 if unusual else 3)))
         before.append(draw(pads))
         after.append(draw(pads))
-    return tuple(kernel), tuple(stride), (before[0], before[1], after[0], after[1])
+    pads = (before[0], before[1], after[0], after[1])
+    geometry = Geometry(shape, tuple(kernel), tuple(stride), pads)
+    assume(geometry.output[0] * geometry.output[1] <= 50)
+    return geometry.kernel, geometry.stride, geometry.pads
 
 
 @st.composite
@@ -38,7 +46,7 @@ def chains(draw):
     layers = []
     for index in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from([None, None, *PoolKind]))
-        kernel, stride, pads = draw(windows(last.shape, widest_pad=2))
+        kernel, stride, pads = draw(windows(last.shape))
         output = draw(st.sampled_from(INTERVALS))
         if kind is None:
             outputs, book = draw(st.sampled_from(CHANNELS)), draw(st.sampled_from(list(CODES)))

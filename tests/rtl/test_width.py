@@ -1,5 +1,7 @@
 """Lane converters: the channels come out in order, whatever the lanes on either side."""
 
+from math import lcm
+
 import numpy as np
 import pytest
 
@@ -45,8 +47,14 @@ def test_gearbox(i_lanes, o_lanes, stalls):
         with pytest.raises(NameError):
             run_stream(dut, [], 0)  # wires: not even a clock
         return
-    words, _ = run_stream(dut, x.reshape(-1, i_lanes).tolist(), 48 // o_lanes, **stalls)
+    words, cycles = run_stream(dut, x.reshape(-1, i_lanes).tolist(), 48 // o_lanes, **stalls)
     assert words == x.reshape(-1, o_lanes).tolist()
+    if not stalls:
+        # Over whole multiples of both, from the end of one to the end of the last.
+        per_period = lcm(i_lanes, o_lanes) // o_lanes
+        ends = cycles[per_period - 1 :: per_period]
+        period = lcm(i_lanes, o_lanes) // min(i_lanes, o_lanes)
+        assert np.diff(ends).tolist() == [period] * (len(ends) - 1), "the narrower side moves in every cycle"
 
 
 @pytest.mark.parametrize("kind", [Widen, Narrow])

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from hwgen.geometry import Geometry
 from hwgen.interval import Interval
 from hwgen.reference.window import padded
-from hwgen.rtl.window import Window, buffer_words
+from hwgen.rtl.window import Window
 
 from .drive import beats, words_of
 
@@ -41,6 +43,12 @@ CASES = {
     "full padding": (Geometry((3, 3, 1), (3, 3), (1, 1), (2, 2, 2, 2)), 1, 1),
     "pads wider than the kernel": (Geometry((3, 3, 2), (2, 2), (1, 1), (3, 3, 3, 4)), 1, 1),
     "pads only": (Geometry((2, 2, 1), (2, 2), (2, 2), (2, 2, 2, 2)), 1, 1),
+    "padding beyond a wide stride": (Geometry((6, 5, 1), (2, 2), (1, 8), (7, 7, 3, 1)), 1, 1),
+    "padding all around a wide map": (Geometry((2, 3, 4), (1, 4), (3, 1), (6, 7, 1, 2)), 1, 1),
+    "windows between the pixels": (Geometry((4, 4, 1), (1, 1), (3, 4), (5, 1, 7, 3)), 1, 2),
+    "no pixel is read": (Geometry((2, 2, 1), (1, 1), (4, 4), (1, 1, 2, 2)), 1, 1),
+    "high above the map": (Geometry((2, 2, 1), (1, 1), (1, 1), (9, 0, 0, 0)), 1, 1),
+    "long bottom": (Geometry((2, 2, 1), (1, 1), (1, 1), (0, 0, 9, 0)), 1, 1),
     "stride 2": (Geometry((5, 5, 2), (3, 3), (2, 2), (0, 0, 0, 0)), 2, 1),
     "stride over kernel": (Geometry((5, 7, 1), (2, 2), (3, 3), (0, 0, 0, 0)), 1, 1),
     "skips rows and columns": (Geometry((7, 6, 2), (1, 1), (3, 2), (0, 0, 0, 0)), 1, 2),
@@ -85,10 +93,43 @@ def test_never_idle(name):
     assert steady[-1] - steady[0] == len(steady) - 1
 
 
-def test_buffer_holds_kernel_rows_and_one_more():
-    geometry = Geometry((28, 28, 4), (5, 5), (1, 1), (0, 0, 0, 0))
-    assert buffer_words(geometry, 4) == 256  # 4 rows, 5 pixels, one row and one word: 146
-    assert buffer_words(geometry, 2) == 512
+@st.composite
+def geometries(draw):
+    """Small maps under any window: strides beyond the kernel, pads beyond both."""
+    pads = st.sampled_from([0, 0, 1, 2, 3, 7, 9])
+    shape = (draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.sampled_from([1, 2, 4])))
+    around = (draw(pads), draw(pads), draw(pads), draw(pads))
+    kernel = (
+        draw(st.integers(1, min(4, shape[0] + around[0] + around[2]))),
+        draw(st.integers(1, min(4, shape[1] + around[1] + around[3]))),
+    )
+    stride = (draw(st.integers(1, 8)), draw(st.integers(1, 8)))
+    geometry = Geometry(shape, kernel, stride, around, channelwise=draw(st.booleans()))
+    rows, columns = geometry.output
+    assume(rows * columns * kernel[0] * kernel[1] * shape[2] <= 1_000)  # simulated cycles per frame
+    return geometry
+
+
+STALLS = [{}, {"stall_in": 0.5, "seed": 1}, {"stall_in": 0.9, "seed": 2}, {"no_room": 0.6, "seed": 3}]
+
+
+@settings(derandomize=True, max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(geometries(), st.data())
+def test_any_window(geometry, data):
+    simd = data.draw(st.sampled_from([d for d in (1, 2, 4) if geometry.shape[2] % d == 0]))
+    repeat = 1 if geometry.channelwise else data.draw(st.integers(1, 2))
+    check(geometry, simd, repeat, **data.draw(st.sampled_from(STALLS)))
+
+
+@pytest.mark.parametrize("pads", [(3, 0, 0, 0), (0, 2, 1, 1), (2, 2, 2, 2)], ids=str)
+def test_no_window_before_its_frame(pads):
+    """A first window in the padding needs no pixel, but a result of a frame that may never come would be wrong."""
+    geometry = Geometry((2, 3, 1), (2, 2), (1, 1), pads)
+    dut = Window(BYTE, geometry, 1, pad=[5])
+    words = words_of(np.arange(12).reshape(2, 2, 3, 1), 1)
+    per_frame = len(expected(np.zeros((1, 2, 3, 1), int), geometry, 1, 1, [5]))
+    with pytest.raises(AssertionError, match=f"no beat for 500 cycles after {2 * per_frame} of"):
+        beats(dut, words, 3 * per_frame)
 
 
 def test_refuses_pads_of_the_wrong_length():

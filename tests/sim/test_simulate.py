@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,13 +46,13 @@ def generated(tmp_path_factory):
 def test_every_word_of_every_frame(generated):
     folder, _, x, manifest = generated
     seen = []
-    result = simulate(folder, x, stalls=3, progress=lambda *step: seen.append(step))
+    result = simulate(folder, x, stalls=3, progress=seen.append)
     assert (result["frames"], result["mismatches"], result["first_difference"]) == (12, 0, None)
     assert result["latency_cycles"] > result["cycles_per_frame"] / 2
     # The prediction is for steady state; a small map has little of it.
     assert abs(result["cycles_per_frame"] / manifest["cycles_per_frame"] - 1) < 0.1
-    assert seen[-1] == (12, 12, "simulating")
-    assert json.loads((folder / "simulate.json").read_text())["frames"] == 12
+    assert (seen[0], seen[-1]) == ("building the simulation", "simulating, frame 12/12")
+    assert not (folder / "simulate.json").exists()  # the caller's to write
 
 
 @pytest.mark.parametrize("trace", [False, True])
@@ -77,6 +78,42 @@ def test_a_difference_is_named(generated, trace):
     assert (found["frame"], found["row"], found["column"], found["channel"]) == (frame, row, column, channel)
     assert found["expected"] == expected[frame, row, column, channel]
     assert found["actual"] == actual[frame, row, column, channel]
+    around = found["around"]
+    assert (around["along"], row in around["rows"], column in around["columns"]) == ("column", True, True)
+    part = np.ix_([frame], around["rows"], around["columns"], [channel])
+    np.testing.assert_array_equal(around["expected"], expected[part][0, ..., 0])
+    np.testing.assert_array_equal(around["actual"], actual[part][0, ..., 0])
+
+
+def copy_of(generated, tmp_path):
+    """The folder as `hwgen generate` left it, to be spoiled."""
+    folder = tmp_path / "core"
+    shutil.copytree(generated[0], folder, ignore=shutil.ignore_patterns("build"))
+    return folder
+
+
+def test_a_corrupt_core_is_traced_to_its_layer(generated, tmp_path):
+    """Wrong weights in the last layer, whose map is one pixel: what is around it are other channels."""
+    _, network, x, _ = generated
+    folder = copy_of(generated, tmp_path)
+    text = (folder / "core.v").read_text()
+    engine = json.loads((folder / "bench" / "bench.json").read_text())["taps"][-1]["engine"]
+    start = text.index(f"module hwgen_core_{engine}_weights")
+    end = text.index("endmodule", start)
+    spoiled, words = re.subn(r"(\[\d+\] = \d+'h)[0-9a-f]+;", r"\g<1>1;", text[start:end])
+    assert words > 1
+    (folder / "core.v").write_text(text[:start] + spoiled + text[end:])
+    result = simulate(folder, x, frames=2, trace=True)
+    expected = run(network, x[:2].astype(np.int64), every=True)["fourth"]
+    found = result["first_difference"]
+    assert result["trace"] is True
+    assert result["mismatches"] > 0
+    assert (found["layer"], found["row"], found["column"]) == ("fourth", 0, 0)
+    assert found["expected"] == expected[found["frame"], 0, 0, found["channel"]] != found["actual"]
+    around = found["around"]
+    assert (around["along"], around["rows"], around["columns"]) == ("channel", [0], [0, 1, 2])
+    assert around["expected"] == expected[found["frame"], 0].tolist()
+    assert around["actual"][0][found["channel"]] == found["actual"]
 
 
 def test_the_bench_runs_without_hwgen(generated, tmp_path):
@@ -103,8 +140,7 @@ def test_the_bench_runs_without_hwgen(generated, tmp_path):
 
 def test_a_core_that_hangs_does_not_hang_the_bench(generated, tmp_path):
     """Its output is cut off in the Verilog, so back-pressure stops the input too; no earlier result is left behind."""
-    folder = tmp_path / "core"
-    shutil.copytree(generated[0], folder, ignore=shutil.ignore_patterns("build"))
+    folder = copy_of(generated, tmp_path)
     text = (folder / "core.v").read_text()
     connection = ".tvalid(m_axis_tvalid)"
     assert text.count(connection) == 1
@@ -121,3 +157,57 @@ def test_bad_requests(generated):
         simulate(folder, x, simulator="modelsim")
     with pytest.raises(HwgenError, match="frames must be between 1 and the 12 in the data, not 13"):
         simulate(folder, x, frames=13)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "network.npz", "core.v", "bench/bench.json", "bench/run_bench.py"])
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_incomplete_folders(generated, tmp_path, name, kind):
+    folder = copy_of(generated, tmp_path)
+    (folder / name).unlink() if kind == "missing" else (folder / name).write_text("")
+    with pytest.raises(HwgenError, match=rf"{re.escape(name)}' is {kind}; run hwgen generate again"):
+        simulate(folder, generated[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("manifest.json", '{"hwgen": 1}', "manifest.json' has no usable 'input'"),
+        ("manifest.json", '{"input": {"lanes": "two"}}', "manifest.json' has no usable 'lanes'"),
+        ("manifest.json", '{"input": {"lanes": 5}}', "manifest.json' has no usable 'lanes'"),
+        ("bench/bench.json", "{", "bench.json' is damaged"),
+        ("bench/bench.json", "{}", "bench.json' has no usable 'core'"),
+    ],
+)
+def test_damaged_descriptions(generated, tmp_path, name, content, reason):
+    folder = copy_of(generated, tmp_path)
+    (folder / name).write_text(content)
+    with pytest.raises(HwgenError, match=f"{reason}; run hwgen generate again"):
+        simulate(folder, generated[2])
+
+
+def test_a_truncated_core(generated, tmp_path):
+    folder = copy_of(generated, tmp_path)
+    text = (folder / "core.v").read_text()
+    (folder / "core.v").write_text(text[: len(text) // 2])
+    with pytest.raises(HwgenError, match=r"the simulator refuses '.*core\.v': line \d+.*; run hwgen generate again"):
+        simulate(folder, generated[2])
+
+
+def test_a_damaged_bench(generated, tmp_path):
+    folder = copy_of(generated, tmp_path)
+    program = folder / "bench" / "run_bench.py"
+    program.write_text(program.read_text() + "}\n")
+    with pytest.raises(HwgenError, match=r"cannot be built: SyntaxError: unmatched '}'; see .*simulate\.log"):
+        simulate(folder, generated[2])
+
+
+def test_the_bench_refuses_a_wrong_variable(generated):
+    done = subprocess.run(
+        [sys.executable, generated[0] / "bench" / "run_bench.py"],
+        env={**os.environ, "VERILATOR": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sentence = "error: VERILATOR names '/nonexistent', which is not a program called verilator\n"
+    assert (done.returncode, done.stderr) == (1, sentence)

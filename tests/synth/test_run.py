@@ -1,7 +1,6 @@
 """``synth`` on real, tiny designs: figures, refusals, and what is left in the folder."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -41,9 +40,8 @@ def test_bitstream_and_figures(design, name, bitstream, resource):
     (folder / "synth.json").write_text("an earlier result")
     said = []
     result = synth(folder, progress=said.append)
-    assert result == json.loads((folder / "synth.json").read_text())
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["manifest.json", "nextpnr.log", "pins", "rtl", "synth.json", bitstream, "yosys.log"]
+        ["manifest.json", "nextpnr.log", "pins", "rtl", bitstream, "yosys.log"]
     )
     assert result["bitstream"] == bitstream
     assert (folder / bitstream).stat().st_size > 10_000
@@ -173,7 +171,9 @@ def test_yosys_error(design):
         ({"macs": None}, "has no usable 'macs'"),
         ({"cycles_per_frame": 0}, "names no cycles or no sources"),
         ({"sources": []}, "names no cycles or no sources"),
-        ({"sources": ["lost.v"]}, "lost.v' is named in the manifest but missing; run hwgen generate again"),
+        ({"sources": ["lost.v"]}, "lost.v' is missing; run hwgen generate again"),
+        ({"sources": [1]}, "names no cycles or no sources"),
+        ({"constraints": "lost.pcf"}, "lost.pcf' is missing; run hwgen generate again"),
     ],
 )
 def test_bad_manifest(design, changes, message):
@@ -187,7 +187,10 @@ def test_bad_arguments(design, tmp_path):
     folder = design("icebreaker", BODY)
     with pytest.raises(HwgenError, match="the target frequency must be above 0 MHz, not -1"):
         synth(folder, frequency_mhz=-1)
-    with pytest.raises(HwgenError, match="does not exist"):
+    for seed in (-1, 1 << 31):
+        with pytest.raises(HwgenError, match=f"seed must be between 0 and 2147483647, not {seed}"):
+            synth(folder, seed=seed)
+    with pytest.raises(HwgenError, match=r"manifest.json' is missing; run hwgen generate again"):
         synth(tmp_path / "nowhere")
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hwgen.floatnet import PoolKind
-from hwgen.plan.folding import Folding, divisors, geometry_of, output_lanes
+from hwgen.folding import Folding, divisors, geometry_of, output_lanes
 
-from ..networks import conv, foldings, pool, tensor
+from .networks import conv, foldings, pool, tensor
 
 
 def rng():

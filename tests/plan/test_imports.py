@@ -1,0 +1,34 @@
+"""The planner and the generator know the same facts, and not each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import hwgen
+
+FOLDER = Path(hwgen.__file__).parent
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of hwgen that ``path``, a module of one of its packages, imports, without the leading ``hwgen.``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "") if node.level == 2 else f"{path.parent.name}.{node.module}")
+    return found
+
+
+@pytest.mark.parametrize(("package", "other"), [("plan", "rtl"), ("rtl", "plan")])
+def test_neither_imports_the_other(package, other):
+    modules = sorted((FOLDER / package).glob("*.py"))
+    assert modules
+    for path in modules:
+        assert not [name for name in imported(path) if name.split(".")[0] == other], path.name
+
+
+def test_what_both_know_imports_neither():
+    for name in ("folding", "geometry", "line_buffer", "memories", "split", "bounds", "interval"):
+        source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+        assert "from .plan" not in source
+        assert "from .rtl" not in source

@@ -1,0 +1,81 @@
+"""Sizes of line buffers, against a reader and a writer that are followed tap by tap."""
+
+import pytest
+
+from hwgen.geometry import Geometry
+from hwgen.line_buffer import ahead, buffer_words, overhang, span
+
+
+@pytest.mark.parametrize(
+    ("geometry", "pixels"),
+    [
+        # Full padding: K-1 rows, K pixels, a pixel on its way and a row.
+        (Geometry((28, 28, 1), (5, 5), (1, 1), (2, 2, 2, 2)), 4 * 28 + 5 + 1 + 28),
+        # Without: K-1 rows and K-1 pixels more, waited for at the start of each frame and dropped at its end.
+        (Geometry((28, 28, 1), (5, 5), (1, 1), (0, 0, 0, 0)), 2 * (4 * 28 + 5) + 28),
+        # A stride keeps a row more until the next row of windows.
+        (Geometry((16, 16, 1), (3, 3), (2, 2), (1, 1, 1, 1)), 3 * 16 + 5 + 16),
+        (Geometry((16, 16, 1), (2, 2), (2, 2), (0, 0, 0, 0)), 2 * 16 + 4 + 16),
+    ],
+)
+def test_buffer_words(geometry, pixels):
+    wide = Geometry((*geometry.shape[:2], 6), geometry.kernel, geometry.stride, geometry.pads)
+    for simd in (1, 2, 3, 6):
+        needed = pixels * 6 // simd + 1
+        words = buffer_words(wide, simd)
+        assert words // 2 < needed <= words
+        assert words & (words - 1) == 0
+
+
+def taps(geometry, frames):
+    """(base, address, whether in the map) of every tap, in pixels since the first frame's start."""
+    height, width, _ = geometry.shape
+    top, left, _, _ = geometry.pads
+    rows, columns = geometry.output
+    for frame in range(frames):
+        for y in range(rows):
+            for x in range(columns):
+                row, column = y * geometry.stride[0] - top, x * geometry.stride[1] - left
+                start = frame * height * width
+                for i in range(geometry.kernel[0]):
+                    for j in range(geometry.kernel[1]):
+                        inside = 0 <= row + i < height and 0 <= column + j < width
+                        yield start + row * width + column, start + (row + i) * width + column + j, inside
+
+
+WINDOWS = [
+    Geometry((h, w, 1), (kh, kw), (sh, sw), pads)
+    for h, w in ((4, 5), (1, 3), (6, 2))
+    for kh, kw in ((1, 1), (2, 1), (1, 3))
+    for sh, sw in ((1, 1), (2, 3), (5, 4))
+    for pads in ((0, 0, 0, 0), (1, 0, 0, 2), (0, 7, 3, 1), (6, 2, 9, 9))
+    if h + pads[0] + pads[2] >= kh and w + pads[1] + pads[3] >= kw
+]
+
+
+@pytest.mark.parametrize("geometry", WINDOWS, ids=str)
+def test_how_far_the_reader_strays(geometry):
+    """It stops only for taps in the map and for the start of a frame whose first window lies outside of it."""
+    height, width, _ = geometry.shape
+    steps = list(taps(geometry, 3))
+    waited_for = furthest = 0
+    for index, (_, address, inside) in enumerate(steps):
+        furthest = max(furthest, address - waited_for)
+        frame, first = divmod(index, len(steps) // 3)
+        if first == 0 and (geometry.pads[0] >= geometry.kernel[0] or geometry.pads[1] >= geometry.kernel[1]):
+            waited_for = max(waited_for, frame * height * width + 1)
+        if inside:
+            waited_for = max(waited_for, address + 1)
+    assert furthest <= ahead(geometry)
+
+    needed = len(steps) * [0]
+    lowest = 3 * height * width  # the next frame's first pixel
+    for index in reversed(range(len(steps))):
+        if steps[index][2]:
+            lowest = min(lowest, steps[index][1])
+        needed[index] = lowest
+    assert all(base - needed[index] <= overhang(geometry) for index, (base, _, _) in enumerate(steps))
+    # A frame can begin while its first window keeps the writer as far back as it ever does.
+    top, left, _, _ = geometry.pads
+    assert buffer_words(geometry, 1) - overhang(geometry) - 1 > top * width + left
+    assert span(geometry) == max(address - base for base, address, _ in steps) + 1
