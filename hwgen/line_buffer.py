@@ -5,23 +5,52 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from .geometry import Geometry
 
-__all__ = ["ahead", "buffer_words", "overhang", "span"]
+__all__ = ["ahead", "buffer_words", "overhang", "span", "touching"]
 
 
 def span(geometry: Geometry) -> int:
-    """Pixels from the first to the last of a window: K-1 rows and K pixels."""
-    return (geometry.kernel[0] - 1) * geometry.shape[1] + geometry.kernel[1]
+    """Pixels from the first to the last of a window: K-1 rows and K pixels, where K counts gaps between taps too."""
+    rows, columns = geometry.extent
+    return (rows - 1) * geometry.shape[1] + columns
+
+
+def touching(geometry: Geometry) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether any tap of each row of windows is in a row of the map, and the same of columns.
+
+    A window has a tap in the map where both hold. In wide padding it has none; nor where the map lies between its taps.
+    """
+    rows, columns = (
+        _inside(size, taps, step, stride, before, count)
+        for size, taps, step, stride, before, count in zip(
+            geometry.shape[:2],
+            geometry.kernel,
+            geometry.dilation,
+            geometry.stride,
+            geometry.pads[:2],
+            geometry.output,
+            strict=True,
+        )
+    )
+    return rows, columns
+
+
+def _inside(size: int, taps: int, step: int, stride: int, before: int, count: int) -> npt.NDArray[np.bool_]:
+    """Along one axis, whether each of ``count`` windows has a tap in the map."""
+    at = np.arange(count)[:, None] * stride - before + np.arange(taps)[None, :] * step
+    return ((at >= 0) & (at < size)).any(axis=1)
 
 
 def overhang(geometry: Geometry) -> int:
-    """Pixels by which a window may begin behind what a later one needs: only with padding wider than the kernel."""
+    """Pixels by which a window may begin behind what a later one needs: only with padding wider than the window."""
     width = geometry.shape[1]
     _, _, bottom, right = geometry.pads
-    beyond_row = right - geometry.kernel[1]
-    beyond_frame = (bottom - geometry.kernel[0] + 1) * width + beyond_row
+    rows, columns = geometry.extent
+    beyond_row = right - columns
+    beyond_frame = (bottom - rows + 1) * width + beyond_row
     return max(0, beyond_row, beyond_frame)
 
 
@@ -32,9 +61,9 @@ def ahead(geometry: Geometry) -> int:
     the next. Otherwise the reader may have come from the first pixel of one frame to the end of the next one's padding.
     """
     height, width, _ = geometry.shape
-    top, left, bottom, right = geometry.pads
+    _, _, bottom, right = geometry.pads
     rows, columns = geometry.output
-    if max(top, bottom) < geometry.kernel[0] and max(left, right) < geometry.kernel[1]:
+    if all(part.all() for part in touching(geometry)):
         next_row = geometry.stride[0] * width - (columns - 1) * geometry.stride[1]
         next_frame = next_row + (height - rows * geometry.stride[0]) * width
         return span(geometry) + max(geometry.stride[1], next_row, next_frame)
@@ -54,7 +83,7 @@ def _steady(geometry: Geometry) -> int:
     rows, columns = geometry.output
     row = np.arange(rows)[:, None] * geometry.stride[0] - top
     column = np.arange(columns)[None, :] * geometry.stride[1] - left
-    last_row, last_column = row + geometry.kernel[0] - 1, column + geometry.kernel[1] - 1
+    last_row, last_column = row + geometry.extent[0] - 1, column + geometry.extent[1] - 1
     # Of the taps outside the map, those to the right and below wait for the last pixel before them.
     needed = np.where(
         (last_row < 0) | ((last_row == 0) & (last_column < 0)),

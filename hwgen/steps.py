@@ -35,6 +35,7 @@ __all__ = [
     "check",
     "check_clock",
     "evaluate",
+    "export",
     "generate",
     "quantize",
     "simulate",
@@ -144,6 +145,22 @@ def evaluate(network: PathLike, data: PathLike, *, progress: Progress | None = N
     result = _result(network=path, **figures, seconds=_since(started))
     write_json(record, result)
     return result
+
+
+def export(network: PathLike, output: PathLike, *, progress: Progress | None = None) -> Result:
+    """Write the network file ``network`` as the QONNX model ``output`` (.onnx), which computes the same integers.
+
+    Returns ``network, model, identity, nodes, seconds``. Raises :class:`HwgenError` for numbers beyond 2**53.
+    """
+    from . import store
+    from .export.qonnx import export as write
+
+    started = time.monotonic()
+    path = existing_file(network, "network file")
+    loaded = store.load(path)
+    model = write(loaded, output)
+    nodes = len(model.graph.node)
+    return _result(network=path, model=output, identity=store.identity(loaded), nodes=nodes, seconds=_since(started))
 
 
 def generate(

@@ -1,8 +1,8 @@
 """The cocotb bench of a generated core. Needs cocotb and NumPy, nothing of hwgen: a copy lies beside every core.
 
 ``bench.json`` describes the core's ports and layers, ``vectors.npz`` holds frames and what they must become:
-``input0``... (N, beats, lanes) bytes of ``s_axis_tdata``, ``output0``... (N, rows, columns, channels), and for a run with
-``HWGEN_TRACE=1`` every layer's tensor as ``layer0``, ``layer1``, ... The result is written to ``result.json``.
+``input0``... (N, beats, lanes) bytes of ``s_axis_tdata``, ``output0``... (N, rows, columns, channels), and for a run
+with ``HWGEN_TRACE=1`` every layer's tensor as ``layer0``, ... The result is written to ``result.json``.
 
 Environment: ``HWGEN_BENCH`` (folder of bench.json), ``HWGEN_VECTORS``, ``HWGEN_RESULT`` (files, default in that
 folder), ``HWGEN_STALLS`` (seed of the random stalls; empty for none), ``HWGEN_TRACE``.
@@ -102,7 +102,9 @@ class Sink:
                 self.taken += 1
                 taken.append(word[0])
                 last = len(taken) == words
-                assert word[1] == last, f"{self.ports}tlast must come with word {words}, it is {word[1]} at {len(taken)}"
+                assert word[1] == last, (
+                    f"{self.ports}tlast must come with word {words}, it is {word[1]} at {len(taken)}"
+                )
                 assert not (last and word[2]), f"{self.ports}tuser reports a damaged frame"
         self.ready.value = 0
         self.frames.append(taken)

@@ -40,9 +40,10 @@ def simulate(
 ) -> dict[str, Any]:
     """Run raw frames ``x`` through the core in ``folder`` and compare every word with the reference.
 
-    x: (N, H, W, C), or a dict of such by input name, needed for several inputs. frames: how many of them, default all. simulator: "verilator" or "icarus", default whichever is there. stalls: seed
-    of random stalls on both sides after the first four frames, which run freely for the measurements; None for no
-    stalls. trace: compare every layer's output, not only the network's (slower). progress: called with short lines.
+    x: (N, H, W, C), or a dict of such by input name, needed for several inputs. frames: how many of them, default all.
+    simulator: "verilator" or "icarus", default whichever is there. stalls: seed of random stalls on all ports after the
+    first four frames, which run freely for the measurements; None for no stalls. trace: compare every layer's output,
+    not only the network's (slower). progress: called with short lines.
 
     Returns ``simulator, stalls, trace, frames, mismatches, cycles_per_frame, latency_cycles, cycles`` and
     ``first_difference``: None, or a dict with the layer, frame, row, column, channel, expected and actual value, and

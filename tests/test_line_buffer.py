@@ -1,9 +1,11 @@
 """Sizes of line buffers, against a reader and a writer that are followed tap by tap."""
 
+from dataclasses import replace
+
 import pytest
 
 from hwgen.geometry import Geometry
-from hwgen.line_buffer import ahead, buffer_words, overhang, span
+from hwgen.line_buffer import ahead, buffer_words, overhang, span, touching
 
 
 @pytest.mark.parametrize(
@@ -16,10 +18,13 @@ from hwgen.line_buffer import ahead, buffer_words, overhang, span
         # A stride keeps a row more until the next row of windows.
         (Geometry((16, 16, 1), (3, 3), (2, 2), (1, 1, 1, 1)), 3 * 16 + 5 + 16),
         (Geometry((16, 16, 1), (2, 2), (2, 2), (0, 0, 0, 0)), 2 * 16 + 4 + 16),
+        # Taps that lie apart span as much as a kernel of that size.
+        (Geometry((28, 28, 1), (3, 3), (1, 1), (2, 2, 2, 2), dilation=(2, 2)), 4 * 28 + 5 + 1 + 28),
+        (Geometry((28, 28, 1), (3, 1), (1, 1), (4, 0, 4, 0), dilation=(4, 9)), 8 * 28 + 1 + 1 + 28),
     ],
 )
 def test_buffer_words(geometry, pixels):
-    wide = Geometry((*geometry.shape[:2], 6), geometry.kernel, geometry.stride, geometry.pads)
+    wide = replace(geometry, shape=(*geometry.shape[:2], 6))
     for simd in (1, 2, 3, 6):
         needed = pixels * 6 // simd + 1
         words = buffer_words(wide, simd)
@@ -39,18 +44,28 @@ def taps(geometry, frames):
                 start = frame * height * width
                 for i in range(geometry.kernel[0]):
                     for j in range(geometry.kernel[1]):
-                        inside = 0 <= row + i < height and 0 <= column + j < width
-                        yield start + row * width + column, start + (row + i) * width + column + j, inside
+                        y_tap, x_tap = row + i * geometry.dilation[0], column + j * geometry.dilation[1]
+                        inside = 0 <= y_tap < height and 0 <= x_tap < width
+                        yield start + row * width + column, start + y_tap * width + x_tap, inside
 
 
 WINDOWS = [
-    Geometry((h, w, 1), (kh, kw), (sh, sw), pads)
-    for h, w in ((4, 5), (1, 3), (6, 2))
-    for kh, kw in ((1, 1), (2, 1), (1, 3))
-    for sh, sw in ((1, 1), (2, 3), (5, 4))
+    window
+    for shape in ((4, 5, 1), (1, 3, 1), (6, 2, 1))
+    for kernel, dilation in (((1, 1), (1, 1)), ((2, 1), (1, 1)), ((1, 3), (1, 1)), ((2, 2), (5, 2)), ((2, 1), (7, 1)))
+    for stride in ((1, 1), (2, 3), (5, 4))
     for pads in ((0, 0, 0, 0), (1, 0, 0, 2), (0, 7, 3, 1), (6, 2, 9, 9))
-    if h + pads[0] + pads[2] >= kh and w + pads[1] + pads[3] >= kw
+    if min((window := Geometry(shape, kernel, stride, pads, dilation=dilation)).output) > 0
 ]
+
+
+@pytest.mark.parametrize("geometry", WINDOWS, ids=str)
+def test_which_windows_touch_the_map(geometry):
+    rows, columns = touching(geometry)
+    steps = [inside for _, _, inside in taps(geometry, 1)]
+    area = geometry.kernel[0] * geometry.kernel[1]
+    windows = [any(steps[start : start + area]) for start in range(0, len(steps), area)]
+    assert [bool(row and column) for row in rows for column in columns] == windows
 
 
 @pytest.mark.parametrize("geometry", WINDOWS, ids=str)
@@ -62,7 +77,7 @@ def test_how_far_the_reader_strays(geometry):
     for index, (_, address, inside) in enumerate(steps):
         furthest = max(furthest, address - waited_for)
         frame, first = divmod(index, len(steps) // 3)
-        if first == 0 and (geometry.pads[0] >= geometry.kernel[0] or geometry.pads[1] >= geometry.kernel[1]):
+        if first == 0 and not all(part[0] for part in touching(geometry)):
             waited_for = max(waited_for, frame * height * width + 1)
         if inside:
             waited_for = max(waited_for, address + 1)

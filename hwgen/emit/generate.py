@@ -60,7 +60,13 @@ def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) 
         "core": CORE,
         "device": f"{board.family} {board.device} {board.package}".strip(),
         "inputs": [
-            {"name": i.tensor, "ports": i.prefix, "shape": network.tensor(i.tensor).shape, "lanes": i.lanes, "beats": i.beats}
+            {
+                "name": i.tensor,
+                "ports": i.prefix,
+                "shape": network.tensor(i.tensor).shape,
+                "lanes": i.lanes,
+                "beats": i.beats,
+            }
             for i in core.inputs
         ],
         "outputs": [

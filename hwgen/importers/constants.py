@@ -20,6 +20,7 @@ from .quantizers import is_quantizer, quantized
 __all__ = ["CODE_TYPES", "evaluate_constant"]
 
 Array = npt.NDArray[np.generic]
+Reals = npt.NDArray[np.float64]
 
 # fmt: off
 _FOLDED = frozenset({
@@ -116,7 +117,7 @@ def _quantize(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> dict
     return {node.output[0]: np.asarray(codes, wide)}
 
 
-def _spread(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> tuple[Array, Array, Array]:
+def _spread(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> tuple[Reals, Reals, Reals]:
     """Data, scale and zero point of a QuantizeLinear or DequantizeLinear, which broadcast to the data's shape."""
     attributes = {a.name: a.i for a in node.attribute}
     data, scale, *given = (feeds[name].astype(np.float64) for name in node.input if name)

@@ -46,8 +46,8 @@ def absorbed(builder: Builder, value: Value) -> Value:
                 )
                 return replace(value, function=IDENTITY)
             case FloatAdd(clip=clip, fixed=None) if clip == _NO_CLIP and factor[0] and (factor == factor[0]).all():
-                gain = float(factor[0])
-                factors, bias = tuple(gain * part for part in layer.factors), layer.bias * gain + offset
+                scale = float(factor[0])
+                factors, bias = tuple(scale * part for part in layer.factors), layer.bias * scale + offset
                 builder.layers[layer.name] = replace(layer, factors=factors, bias=bias)
                 return replace(value, function=IDENTITY)
             case FloatPool(clip=clip, fixed=None) if clip == _NO_CLIP and passes(layer, factor, offset):

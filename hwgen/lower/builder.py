@@ -16,10 +16,11 @@ import numpy as np
 from ..errors import HwgenError
 from ..floatnet import FloatLayer, FloatPool, FloatRemap, FloatTable, Layout, Shape
 from ..importers.graph import Node
-from .channels import per_channel
+from .channels import moved_channels, per_channel
 from .function import IDENTITY, Array, Function, spread
+from .layout import decide, decide_anyhow, reading
 from .value import Base, IndexArray, Value
-from .view import border, factor, from_map, natural, order_of, to_map
+from .view import factor, from_map, natural, to_map
 
 __all__ = ["Builder", "Source"]
 
@@ -134,20 +135,20 @@ class Builder:
         if index is None or value.base is None:
             return None
         if value.base.shape is None:
-            _decide(value.base, index)
-        return _ordered(value.base, index)
+            decide(value.base, index)
+        return value.base.places(index)
 
     def settle(self, base: Base) -> Shape:
         """The base's shape; an input that nothing has read yet lies as the model's shape says."""
         if base.shape is None:
-            _decide_anyhow(base)
+            decide_anyhow(base)
         assert base.shape is not None
         return base.shape
 
     def places(self, value: Value) -> IndexArray:
         """Where each entry of the view lies in the channel-last base, whose layout is decided."""
         assert value.base is not None
-        return _ordered(value.base, value.view)
+        return value.base.places(value.view)
 
     def per_element(self, base: Base, constant: Array) -> Array:
         """A constant of a pending function as one value per channel-last element of ``base``."""
@@ -163,12 +164,21 @@ class Builder:
         if index is None or value.base is None:
             return False
         if value.base.shape is None:
-            return _reading(index) is not None
-        return natural(_ordered(value.base, index), value.base.shape)
+            return reading(index) is not None
+        return natural(value.base.places(index), value.base.shape)
 
     def preferred(self, values: tuple[Value, ...]) -> Layout:
-        """The layout in which most of ``values`` need no Remap; channel-first where it makes no difference."""
-        first, last = (sum(self.fits(value, layout) for value in values) for layout in Layout)
+        """The layout in which most of ``values`` need no Remap, or at least one that streams; else channel-first."""
+
+        def ease(value: Value, layout: Layout) -> int:
+            if self.fits(value, layout):
+                return 2
+            if value.base is None or value.base.shape is None:
+                return 0
+            index = self.index(value, layout)
+            return int(index is not None and factor(index, value.base.shape) is not None)
+
+        first, last = (sum(ease(value, layout) for value in values) for layout in Layout)
         return Layout.CHANNEL_LAST if last > first else Layout.CHANNEL_FIRST
 
     def affine(self, node: Node, value: Value) -> Value:
@@ -185,13 +195,11 @@ class Builder:
         shape = self.settle(base)
         key = (base, value.function)
         if key not in self._made:
-            neutral = value.function.with_constants(lambda constant: per_channel(node, value, constant, 0.0))
+            neutral = value.function.with_constants(lambda constant: per_channel(node, value, constant, 1.0))
             name = self._after(value, "table")
             table = self.append(FloatTable(name, base.name, shape, neutral.tree))
             self._made[key] = (table, value.function)
-        return replace(
-            value, base=self._made[key][0], view=_ordered(base, value.view), function=IDENTITY, exclusive=False
-        )
+        return replace(value, base=self._made[key][0], view=base.places(value.view), function=IDENTITY, exclusive=False)
 
     def arranged(self, node: Node, source: Source) -> Source:
         """``source`` in natural order, by a Remap where it is not."""
@@ -203,16 +211,12 @@ class Builder:
                 f"{node}: its input is a map that was reshaped or transposed, which needs a memory for the whole map;"
                 " remove the Reshape or Transpose before it"
             )
-        filled = source.index < 0
-        raw = 0.0
-        if filled.any():
-            fills = np.unique(np.broadcast_to(source.fill, filled.shape)[filled])
-            scaled = np.unique(np.stack((source.factor, source.offset), 1), axis=0)
-            if len(fills) > 1:
+        moved = moved_channels(source.index, source.factor, source.offset, source.fill)
+        if moved is None:
+            if source.plain:
                 raise HwgenError(f"{node}: the constants padded around its input differ; pad with one value")
-            if len(scaled) > 1 or scaled[0, 0] == 0:
-                return self.arranged(node, self.unscaled(node, source))
-            raw = float((fills[0] - scaled[0, 1]) / scaled[0, 0])
+            return self.arranged(node, self.unscaled(node, source))
+        raw, gain, offset = moved
         key = (source.base, source.index.shape, source.index.tobytes(), raw)
         if key not in self._made:
             name = self._after(source.value, "remap")
@@ -228,9 +232,6 @@ class Builder:
             )
             self._made[key] = (self.append(layer), None)
         base = self._made[key][0]
-        gain, offset = _moved(source.index, source.factor), _moved(source.index, source.offset)
-        if gain is None or offset is None:
-            return self.arranged(node, self.unscaled(node, source))
         index = np.arange(source.index.size, dtype=np.int32).reshape(source.index.shape)
         function = Function.of_affine(spread(gain, index[..., 0].size), spread(offset, index[..., 0].size))
         value = replace(source.value, base=base, view=index, function=function, exclusive=False)
@@ -261,69 +262,3 @@ class Builder:
             return self.name(value.base.name, kind, f"_{kind}")
         made_it = self.layers.get(value.base.name)
         return self.layer_name(value.node, f"_{kind}" if made_it is not None else "")
-
-
-def _ordered(base: Base, index: IndexArray) -> IndexArray:
-    """``index`` into raw data as one into the channel-last tensor."""
-    if base.order is None:
-        return index
-    ordered = base.order[index]
-    ordered[index < 0] = -1
-    return ordered
-
-
-def _reading(index: IndexArray) -> tuple[Shape, Layout] | None:
-    """The shape and layout of raw data that ``index`` (H, W, C) reads as a map in natural order."""
-    shape = (index.shape[0], index.shape[1], index.shape[2])
-    for layout, flat in ((Layout.CHANNEL_FIRST, index.transpose(2, 0, 1)), (Layout.CHANNEL_LAST, index)):
-        if (flat.reshape(-1) == np.arange(index.size)).all():
-            return shape, layout
-    return None
-
-
-def _decide(base: Base, index: IndexArray) -> None:
-    """Decides how an input lies, by the first layer that reads it: ``index`` (H, W, C) into the raw data."""
-    size = int(np.prod(base.declared))
-    inside = border(index)[1]
-    found = _reading(inside) if inside.size == size else None
-    if found is not None:
-        shape, layout = found
-        # Where both would do (one channel, say), the model's own shape says what its data looks like.
-        if base.declared[1:] == shape and (inside.reshape(-1) == np.arange(size)).all():
-            layout = Layout.CHANNEL_LAST
-        _fix(base, shape, layout)
-        return
-    for layout in Layout:
-        image = to_map(np.empty(base.declared, np.bool_), layout)
-        if image is not None:
-            shape = (image.shape[0], image.shape[1], image.shape[2])
-            order = order_of(shape) if layout is Layout.CHANNEL_FIRST else None
-            trial = Base(base.name, shape, base.declared, order, layout)
-            if factor(_ordered(trial, index), shape) is not None:
-                _fix(base, shape, layout)
-                return
-    _decide_anyhow(base)
-
-
-def _decide_anyhow(base: Base) -> None:
-    """An input that no map operator reads: (1, C, H, W), (1, H, W) or a vector (1, F)."""
-    shape = base.declared
-    if len(shape) == 4:
-        _fix(base, (shape[2], shape[3], shape[1]), Layout.CHANNEL_FIRST)
-    elif len(shape) == 3:
-        _fix(base, (shape[1], shape[2], 1), Layout.CHANNEL_FIRST)
-    else:
-        _fix(base, (1, 1, int(np.prod(shape))), Layout.CHANNEL_FIRST)
-
-
-def _fix(base: Base, shape: Shape, layout: Layout) -> None:
-    base.shape, base.layout = shape, layout
-    base.order = order_of(shape) if layout is Layout.CHANNEL_FIRST and shape[2] > 1 and shape[:2] != (1, 1) else None
-
-
-def _moved(index: IndexArray, channels: Array) -> Array | None:
-    """One value per channel of a base as one per channel of the map ``index`` of it; None where pixels differ."""
-    if (channels == channels[0]).all():
-        return np.full(index.shape[2], channels[0])
-    values = channels[index % len(channels)]
-    return values[0, 0] if (values == values[0, 0]).all() else None

@@ -7,9 +7,9 @@ import numpy as np
 from ..errors import HwgenError
 from ..importers.graph import Node
 from .function import Array
-from .value import Base, Value
+from .value import Base, IndexArray, Value
 
-__all__ = ["back_mapped", "per_channel", "per_channel_or_none"]
+__all__ = ["back_mapped", "moved_channels", "per_channel", "per_channel_or_none"]
 
 
 def per_channel_or_none(base: Base, constant: Array, neutral: float) -> Array | None:
@@ -61,3 +61,44 @@ def back_mapped(value: Value, constant: Array) -> Array | None:
     result = np.full(size, np.nan)
     result[places] = values
     return result if (result[places] == values).all() else None
+
+
+def moved_channels(index: IndexArray, factor: Array, offset: Array, fill: Array) -> tuple[float, Array, Array] | None:
+    """What a Remap to ``index`` (H, W, C), -1 for constants, makes of a pending scaling.
+
+    factor, offset: (channels of the base,); fill: the constants as the model has them, broadcasts to ``index``.
+    Returns the raw constant that the Remap writes, and factor and offset per channel of the result, or None where the
+    pixels of a channel differ or one raw constant cannot stand for all of ``fill``.
+    """
+    real = index >= 0
+    channels = index.shape[2]
+    gain, shift = np.zeros(channels), np.zeros(channels)
+    raws: list[Array] = []
+    fills = np.broadcast_to(fill, index.shape)
+    constant = []
+    for channel in range(channels):
+        kept = real[..., channel]
+        sources = np.unique(index[..., channel][kept] % len(factor))
+        values, own = np.unique(factor[sources]), np.unique(offset[sources])
+        added = np.unique(fills[..., channel][~kept])
+        if not sources.size:
+            constant.append(channel)
+            if added.size != 1:
+                return None
+            shift[channel] = added[0]
+        elif values.size != 1 or own.size != 1 or (added.size and values[0] == 0):
+            return None
+        else:
+            gain[channel], shift[channel] = values[0], own[0]
+            raws.append((added - own[0]) / (values[0] or 1))
+    wanted = np.concatenate(raws) if raws else np.zeros(0)
+    if wanted.size and not np.allclose(wanted, wanted[0], rtol=1e-9, atol=0):
+        return None
+    raw = float(wanted[0]) if wanted.size else 0.0
+    others = np.flatnonzero(real.any(axis=(0, 1)))
+    scalings = np.unique(np.stack((gain[others], shift[others]), 1), axis=0)
+    if constant and not wanted.size and len(scalings) == 1 and scalings[0, 0] and np.ptp(shift[constant]) == 0:
+        # Whole channels of one constant: the raw value that becomes it by the scaling that all the others have.
+        raw = float((shift[constant[0]] - scalings[0, 1]) / scalings[0, 0])
+        gain[constant], shift[constant] = scalings[0]
+    return raw, gain, shift

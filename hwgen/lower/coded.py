@@ -17,7 +17,7 @@ _ROUNDING = 2.0**-20
 
 
 def recoded(codes: Coded | IntArray | None, weight: Array) -> Coded | None:
-    """The levels of ``codes`` (O, ...) with the scale that makes them ``weight``, of the same shape, in each output channel.
+    """The levels of ``codes`` (O, ...) with the scale of each output channel that makes them ``weight``, of that shape.
 
     None where no such scale exists: an affine per input channel has been folded into the weights, say.
     """

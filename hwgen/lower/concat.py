@@ -35,6 +35,9 @@ def read_concat(builder: Builder, reader: Reader) -> Value:
     total = sum(value.shape[axis] for value in values)
     shape = (*values[0].shape[:axis], total, *values[0].shape[axis + 1 :])
     layout = _layout(reader, shape, axis)
+    best = builder.preferred(tuple(values))
+    if best is not layout and not any(builder.fits(value, layout) for value in values):
+        raise reader.error(f"axis={axis} of shape {shape} is not supported, only the axis of channels")
     if any(value.base is None for value in values):
         raise reader.error("it joins constants with several tensors, which is not supported; use Pad")
     sources = [builder.map(reader.node, value, layout) for value in values]

@@ -1,8 +1,8 @@
 """ConvTranspose as phases: a convolution makes s*s neighbouring pixels as channels, and a view unfolds them.
 
-With stride ``s`` and pads ``p``, output row ``y`` has the phase ``q = (y + p) % s`` and sums, over kernel rows ``k`` with
- ``(k * d - q) % s == 0``, the input rows ``(y + p) // s - (k * d - q) / s`` (d: dilation). So each phase is an
-ordinary convolution, and no multiplication by an inserted zero is ever made.
+With stride ``s`` and pads ``p``, output row ``y`` has the phase ``q = (y + p) % s`` and sums, over the kernel rows
+``k`` with ``(k * d - q) % s == 0``, the input rows ``(y + p) // s - (k * d - q) / s`` (d: dilation). So each phase is
+an ordinary convolution, and no multiplication by an inserted zero is ever made.
 """
 
 from __future__ import annotations

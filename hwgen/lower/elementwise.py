@@ -22,6 +22,9 @@ Composition = Callable[..., Operand]
 _LARGEST = 64
 """Nodes of a function before it becomes a table: one that uses its argument twice doubles every time."""
 
+_MOST = 64
+"""Operands of one operator, each of which nests the function once more."""
+
 
 def composed(builder: Builder, node: Node, operator: Composition, operands: tuple[Value, ...]) -> Value | None:
     """``operator`` of ``operands``, which broadcast; None when they are of different tensors.
@@ -33,7 +36,8 @@ def composed(builder: Builder, node: Node, operator: Composition, operands: tupl
     except ValueError as error:
         shapes = " and ".join(str(operand.shape) for operand in operands)
         raise HwgenError(f"{node}: its operands of shapes {shapes} do not fit; export again") from error
-    if any(operand.shape[:1] == (1,) and len(operand.shape) == len(shape) and shape[0] > 1 for operand in operands):
+    data = [operand for operand in operands if operand.base is not None]
+    if any(operand.shape[:1] == (1,) and len(operand.shape) == len(shape) and shape[0] > 1 for operand in data):
         raise HwgenError(f"{node}: its result of shape {shape} has a batch of {shape[0]}; keep the batch axis first")
     spread = [operand if operand.base is None else _broadcast(operand, shape) for operand in operands]
     real = [operand for operand in spread if operand.base is not None]
@@ -51,8 +55,8 @@ def _same_places(one: Value, other: Value) -> bool:
 def compose(builder: Builder, node: Node, operator: Composition, operands: list[Value]) -> Value:
     """``operator`` of operands of one base and view, and of constants (base None) that broadcast to them."""
     first = next(operand for operand in operands if operand.base is not None)
-    if sum(operand.function.size for operand in operands if operand.base is not None) > _LARGEST:
-        return compose(builder, node, operator, [builder.tabled(node, operand) for operand in operands])
+    if len(operands) > _MOST:
+        raise HwgenError(f"{node}: it joins {len(operands)} operands, but at most {_MOST} are supported; use several")
     parts: list[Operand] = []
     for operand in operands:
         part = operand.function if operand.base is not None else back_mapped(first, operand.fill)
@@ -66,7 +70,9 @@ def compose(builder: Builder, node: Node, operator: Composition, operands: list[
     fill = _constant(operator, operands) if first.filled else np.zeros(())
     exclusive = all(operand.exclusive for operand in operands)
     function = replace(function, cause=node)
-    return replace(first, function=function, fill=fill, exclusive=exclusive, node=node)
+    result = replace(first, function=function, fill=fill, exclusive=exclusive, node=node)
+    # At once, so that whatever is made of the result shares the table's tensor as its base.
+    return builder.tabled(node, result) if function.size > _LARGEST else result
 
 
 def _constant(operator: Composition, operands: list[Value]) -> Array:

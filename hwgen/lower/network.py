@@ -29,7 +29,7 @@ from . import (
     table,
 )
 from .builder import Builder
-from .normalization import input_affine
+from .normalization import check_inputs, input_affine
 from .reader import Reader
 from .value import Base, Value
 from .view import in_order
@@ -114,6 +114,7 @@ class _Lowering:
         self._uses = Counter(name for node in graph.nodes for name in set(node.inputs))
         self._uses.update(graph.outputs)
         self._left = Counter(self._uses)
+        check_inputs(self.normalization, {name: graph.shapes[name] for name in graph.inputs})
         self.inputs = [self._input(name) for name in graph.inputs]
         for node in graph.nodes:
             self._node(node)
@@ -210,12 +211,11 @@ class _Lowering:
         base = value.base
         if base is None:
             raise HwgenError(f"output {name!r} is a constant; export a model that computes something")
-        for layout in Layout:
-            # Only the order in which values leave counts, not how rows and columns divide them.
-            if base.shape is None:
-                break
-            index = self.builder.index(value, layout)
-            if index is not None and index.size == np.prod(base.shape) and in_order(index):
+        if base.shape is not None and value.view.size == np.prod(base.shape):
+            readings = [self.builder.index(value, layout) for layout in Layout]
+            same = [index for index in readings if index is not None and index.shape[2] == base.shape[2]]
+            # A vector; values in the model's own order; pixels in order, however they are divided into rows.
+            if in_order(self.builder.places(value)) or any(map(in_order, same)):
                 return base.name
         layout = self.builder.preferred((value,))
         try:
@@ -232,7 +232,7 @@ class _Lowering:
         if self.builder.folded:
             counts = Counter(node.operator for node in self.builder.folded)
             what = ", ".join(f"{count} {operator}" for operator, count in counts.items())
-            notes.append(f"{what} folded into the layers around.")
+            notes.append(f"{what} folded into the weights and biases of the layers.")
         notes += [
             f"{node} at the end is left away: the largest logit stays the largest, so the class is the same."
             for node in self.dropped.values()

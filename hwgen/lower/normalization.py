@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 
 import numpy as np
@@ -10,7 +11,21 @@ from ..errors import HwgenError
 from ..floatnet import Normalization
 from .function import Array, Function
 
-__all__ = ["input_affine"]
+__all__ = ["check_inputs", "input_affine"]
+
+
+def check_inputs(normalization: Normalization, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise :class:`HwgenError` where ``normalization`` cannot be meant for all of several inputs.
+
+    One set of values fits inputs with the same channels only. shapes: by name, batch axis included.
+    """
+    axes = ({shape[1] for shape in shapes.values()}, {shape[-1] for shape in shapes.values()})
+    if normalization != Normalization() and all(len(sizes) > 1 for sizes in axes):
+        found = ", ".join(f"{name} {shape[1:]}" for name, shape in shapes.items())
+        raise HwgenError(
+            f"the inputs differ in their channels ({found}), so that one normalisation does not fit all of them;"
+            " leave out --scale, --mean and --std and normalise inside the model"
+        )
 
 
 def input_affine(normalization: Normalization, input_shape: tuple[int, ...]) -> Function:

@@ -70,6 +70,10 @@ def read_pool(builder: Builder, reader: Reader) -> Value:
     if kind is PoolKind.AVERAGE:
         layer = replace(layer, divisors=_divisors(layer, window, include))
     shape = (1, source.shape[2], *window.output[2 - len(size) :])
+    if shape != reader.output_shape:
+        raise reader.error(
+            "ceil_mode=1 puts its last window into the padding; export with operator set 22 or without it"
+        )
     return pool(builder, reader, source, layer, shape)
 
 

@@ -71,6 +71,8 @@ def _spatial(builder: Builder, reader: Reader, value: Value, axes: set[int], kin
     if not fitting:
         return None
     best = builder.preferred((value,))
+    if best not in fitting and builder.fits(value, best):
+        return None
     layout = best if best in fitting else fitting[0]
     source = builder.map(reader.node, value, layout)
     height, width, channels = source.shape

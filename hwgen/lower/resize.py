@@ -14,7 +14,7 @@ from .value import Value
 
 __all__ = ["OPERATORS", "read_resize"]
 
-_COORDINATES: dict[str, Callable[[npt.NDArray[np.float64], float, int, int], npt.NDArray[np.float64]]] = {
+_COORDINATES: dict[str, Callable[[npt.NDArray[np.floating], np.floating, int, int], npt.NDArray[np.floating]]] = {
     "align_corners": lambda x, scale, size, out: x * (size - 1) / (out - 1) if out > 1 else x * 0,
     "asymmetric": lambda x, scale, size, out: x / scale,
     "half_pixel": lambda x, scale, size, out: (x + 0.5) / scale - 0.5,
@@ -24,7 +24,7 @@ _COORDINATES: dict[str, Callable[[npt.NDArray[np.float64], float, int, int], npt
 }
 """Where output pixel ``x`` lies in the input, by coordinate_transformation_mode."""
 
-_ROUNDING: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
+_ROUNDING: dict[str, Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]] = {
     "ceil": np.ceil,
     "floor": np.floor,
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -50,7 +50,9 @@ def read_resize(builder: Builder, reader: Reader) -> Value:
     scales = _scales(reader, value.shape, after, modern)
     for axis, (size, out, scale) in enumerate(zip(value.shape, after, scales, strict=True)):
         if size != out or scale != 1:
-            where = _ROUNDING[rounding](_COORDINATES[place](np.arange(out, dtype=np.float64), scale, size, out))
+            # In single precision like the runtimes: a coordinate such as 3 / 0.6 falls on the other side in double.
+            pixels = np.arange(out, dtype=np.float32)
+            where = _ROUNDING[rounding](_COORDINATES[place](pixels, np.float32(scale), size, out))
             index = np.clip(where, 0, size - 1).astype(np.int64)
             value = value.moved(partial(np.take, indices=index, axis=axis))
     return value

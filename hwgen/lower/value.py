@@ -37,6 +37,15 @@ class Base:
     declared: tuple[int, ...] = ()
     order: IndexArray | None = None
     layout: Layout = Layout.CHANNEL_FIRST
+
+    def places(self, index: IndexArray) -> IndexArray:
+        """``index`` into the raw data as one into the channel-last tensor, -1 left as it is."""
+        if self.order is None:
+            return index
+        places = self.order[index]
+        places[index < 0] = -1
+        return places
+
     fixed: Fixed | None = None
 
 

@@ -14,12 +14,12 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from ..folding import Folding, geometry_of
 from ..geometry import Geometry
+from ..line_buffer import buffer_words, overhang
 from ..network import Add, Concat, Conv, Layer, Pool, Remap, Table
 from ..pipeline import QUEUE_LATENCY, conv_latency, pool_latency, queue_depth, word_latency
 from ..rowmap import READ_CYCLES, RowMap
-from ..line_buffer import buffer_words, overhang
-from ..folding import Folding, geometry_of
 
 __all__ = ["NOTHING", "Actor", "Intake", "actor_of"]
 
@@ -93,36 +93,30 @@ def actor_of(layer: Layer, folding: Folding) -> Actor:
 
 
 def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor:
-    """A firing is an output pixel: all its groups of output channels, or all its words."""
+    """A firing is a reduction: of one set of input channels for one group of output channels, of an output pixel."""
     words, simd = geometry.words_per_pixel(folding.simd), folding.simd
     rows, columns = geometry.output
-    pixels = rows * columns
     height, width, _ = geometry.shape
-    reduction = geometry.reduction(simd)
-    results = words if geometry.channelwise else layer.output.shape[2] // folding.pe
+    reduction, results, turns = geometry.reduction(simd), folding.results(layer), geometry.turns(simd)
+    firings = rows * columns * results
     latency, burst = _results(layer, folding)
     pace = max(reduction, burst)
 
-    dilation = getattr(geometry, "dilation", (1, 1))
-    top, left = (
-        np.arange(n) * s - p for n, s, p in zip((rows, columns), geometry.stride, geometry.pads[:2], strict=True)
-    )
-    tap = np.minimum(geometry.kernel[1] - 1, (width - 1 - left) // dilation[1])  # the last one inside the map
-    column = left + tap * dilation[1]
+    top = np.arange(rows)[:, None, None] * geometry.stride[0] - geometry.pads[0]
+    left = np.arange(columns)[None, :, None] * geometry.stride[1] - geometry.pads[1]
+    each = words // turns  # words of a pixel in a reduction
+    last = (np.arange(results) // (results // turns) + 1) * each - 1
+    tap = np.minimum(geometry.kernel[1] - 1, (width - 1 - left) // geometry.dilation[1])  # the last one inside the map
+    column = left + tap * geometry.dilation[1]
+    whole = (rows, columns, results)
     need, within = [], []
     for kernel_row in range(geometry.kernel[0]):
-        row = top + kernel_row * dilation[0]
-        inside = ((row >= 0) & (row < height))[:, None] & ((column >= 0) & (tap >= 0))[None, :]
-        last = (row[:, None] * width + column[None, :]) * words + words - 1
-        need.append(np.where(inside, last, NOTHING).reshape(-1))
-        # Of a reduction over all channels the last word of the tap is read so late; where channels are reduced one by
-        # one, the first is what the firing waits for, and its neighbours are taken to be as early.
-        each = 1 if geometry.channelwise else words
+        row = top + kernel_row * geometry.dilation[0]
+        inside = (row >= 0) & (row < height) & (column >= 0) & (tap >= 0)
+        need.append(np.where(inside, (row * width + column) * words + last, NOTHING).reshape(-1))
         beat = (kernel_row * geometry.kernel[1] + np.maximum(tap, 0)) * each + each - 1
-        if isinstance(layer, Conv) and layer.groups > 1:
-            beat = np.zeros_like(beat)
-        within.append(np.broadcast_to(beat[None, :], (rows, columns)).reshape(-1))
-    kept = (top[:, None] * width + left[None, :]).reshape(-1) * words
+        within.append(np.broadcast_to(beat, whole).reshape(-1))
+    kept = np.broadcast_to((top * width + left) * words, whole).reshape(-1)
     depth = buffer_words(geometry, simd)
     intake = Intake(
         words=height * width * words,
@@ -132,15 +126,13 @@ def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor
         after=_freeing(kept, height * width * words, depth - 1 - overhang(geometry) * words),
         wait=1,
     )
-    claimed = np.repeat(np.arange(results) * pace + reduction - 1, burst)
-    offered = claimed + latency + np.tile(np.arange(burst), results)
     return Actor(
         intakes=(intake,),
-        service=np.full(pixels, results * pace),
+        service=np.full(firings, pace),
         lanes=folding.lanes,
-        emits=np.repeat(np.arange(pixels), results * burst),
-        claimed=np.tile(claimed, pixels),
-        offered=np.tile(offered, pixels),
+        emits=np.repeat(np.arange(firings), burst),
+        claimed=np.full(firings * burst, reduction - 1),
+        offered=reduction - 1 + latency + np.tile(np.arange(burst), firings),
         queue=queue_depth(burst, pace, latency - QUEUE_LATENCY),
     )
 
@@ -150,7 +142,7 @@ def _results(layer: Conv | Pool, folding: Folding) -> tuple[int, int]:
     if isinstance(layer, Pool):
         return pool_latency(layer), 1
     burst = folding.pe // folding.lanes
-    return conv_latency(folding.simd, layer.codes.size // folding.macs_per_cycle, burst), burst
+    return conv_latency(folding.lanes_per_pe(layer), layer.codes.size // folding.macs_per_cycle(layer), burst), burst
 
 
 def _direct(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor:
@@ -158,17 +150,24 @@ def _direct(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor:
     words = geometry.words_per_pixel(folding.simd)
     frame = geometry.shape[0] * geometry.shape[1] * words
     latency, burst = _results(layer, folding)
+    length = geometry.reduction(folding.simd)
+    length, results = geometry.reduction(folding.simd), folding.results(layer)
+    final = max(1, burst - (length - 1) * results)  # the last result drains while the next reduction begins
     if geometry.channelwise:
+        # Of ``length`` pixels the last one's words emit, each its own channels.
+        last = np.arange(frame).reshape(-1, length, words)[:, -1, :]
         service = np.ones(frame, np.int64)
-        emits, claimed = np.arange(frame - words, frame), np.zeros(words, np.int64)
-        offered = claimed + latency
+        service[last] = burst
+        service[last[:, -1]] = final
+        claimed = np.zeros(last.size * burst, np.int64)
+        emits = np.repeat(last.reshape(-1), burst)
+        offered = latency + np.tile(np.arange(burst), last.size)
     else:
-        length, groups = geometry.reduction(folding.simd), layer.output.shape[2] // folding.pe
-        service = np.full(frame, groups)
-        service[length - 1 :: length] = (groups - 1) * burst + max(1, burst - (length - 1) * groups)
-        claimed = np.tile(np.repeat(np.arange(groups) * burst, burst), frame // length)
-        offered = claimed + latency + np.tile(np.arange(burst), groups * (frame // length))
-        emits = np.repeat(np.arange(length - 1, frame, length), groups * burst)
+        service = np.full(frame, results)
+        service[length - 1 :: length] = (results - 1) * burst + final
+        claimed = np.tile(np.repeat(np.arange(results) * burst, burst), frame // length)
+        offered = claimed + latency + np.tile(np.arange(burst), results * (frame // length))
+        emits = np.repeat(np.arange(length - 1, frame, length), results * burst)
     each = np.arange(frame)
     intake = Intake(
         words=frame,

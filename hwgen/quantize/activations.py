@@ -20,7 +20,7 @@ from .mse import SortedValues
 __all__ = ["Samples", "best_scale", "calibrate", "collect", "input_range"]
 
 INPUT_BITS = 8
-"""Bits of a network input that is not already integers; activations inside may be narrower."""
+"""Bits of a network input: raw data comes in bytes. Activations inside may be narrower."""
 
 SAMPLE_VALUES = 1 << 18
 """Values kept per tensor. The error of the best scale is flat; more samples do not move it."""
@@ -93,10 +93,11 @@ def best_scale(values: npt.ArrayLike, interval: Interval, peak: float) -> float:
 def input_range(source: FloatInput, x: npt.NDArray[np.generic]) -> tuple[Interval, float]:
     """Interval and scale of a network's input, from raw calibration data, unless the model prescribes them.
 
-    Whole numbers that fit 8 bits (camera pixels, whatever their dtype) pass as they are, with scale 1. Anything else
-    is calibrated to 8 bits, signed if a negative value occurs.
+    A prescribed format of more than 8 bits (8 bits with a zero point) does not fit the bytes of an input. Whole numbers
+    that fit 8 bits (camera pixels, whatever their dtype) pass as they are, with scale 1. Anything else is calibrated to
+    8 bits, signed if a negative value occurs.
     """
-    if source.fixed is not None:
+    if source.fixed is not None and source.fixed.interval.bits <= INPUT_BITS:
         return source.fixed.interval, source.fixed.scale
     lo, hi = float(x.min()), float(x.max())
     signed = lo < 0 or x.dtype == np.int8

@@ -85,10 +85,11 @@ class _Pusher:
             inside = clip[0] <= tensor.interval.lo * tensor.scale and tensor.interval.hi * tensor.scale <= clip[1]
             return inside and fixed in (None, Fixed(tensor.scale, tensor.interval))
         layer = self._layers[name]
-        if layer.fixed is not None and layer.fixed == fixed and clip == NO_CLIP:
+        if clip == NO_CLIP and fixed is not None and layer.fixed == fixed:
             return True
-        if self._readers[name] > 1 or layer.fixed is not None:
+        if self._readers[name] > 1 or not _commutes(layer.fixed, clip, fixed):
             return False
+        fixed = layer.fixed or fixed
         if isinstance(layer, FloatRemap):
             if not self._absorb(layer.source, clip, fixed):
                 return False
@@ -112,6 +113,13 @@ class _Pusher:
             taken.add(inner)
             found += [replace(layer, name=inner), replace(tables[layer.name], source=inner)]
         return found
+
+
+def _commutes(own: Fixed | None, clip: Clip, fixed: Fixed | None) -> bool:
+    """Whether a clip and the format ``fixed`` behind the format ``own`` come to the same before it."""
+    if own is None:
+        return True
+    return fixed in (None, own) and all(abs(limit) == inf or (limit / own.scale).is_integer() for limit in clip)
 
 
 def _value(value: float, clip: Clip, fixed: Fixed | None) -> float:

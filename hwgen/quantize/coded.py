@@ -13,7 +13,7 @@ from ..network import MANTISSAS
 from .requant import KMAX, exponent_grid, nearest_factor, place
 from .weights import CodedWeights
 
-__all__ = ["GRID_TOLERANCE", "book_of", "exact_codes", "exponent_in"]
+__all__ = ["GRID_TOLERANCE", "book_of", "exact_codes", "exponent_in", "integers_of"]
 
 GRID_TOLERANCE = 1e-3
 """Relative error of a channel's factor that still counts as taking its codes exactly."""
@@ -38,29 +38,39 @@ def exponent_in(book: Codebook, levels: npt.NDArray[np.int64]) -> int | None:
 
 
 def book_of(levels: npt.NDArray[np.int64]) -> Codebook | None:
-    """The codebook of fewest bits that holds ``levels`` up to a power of two: a named one, else an explicit one.
+    """The codebook that holds ``levels``, up to a power of two, in the fewest bits; None when 8 do not do.
 
-    An explicit codebook of many levels has every integer up to the largest, so that layers of one width share it. None
-    when it would need more than 8 bits.
+    A named one, or every integer from the lowest level to the highest. The levels alone only where no named one holds
+    them: a small layer happens to have few of the levels of its code.
     """
-    named = [book for book in CODES.values() if exponent_in(book, levels) is not None]
-    distinct = np.unique(levels)
-    peak = int(np.abs(distinct).max(initial=1))
-    own: list[Codebook] = []
-    if peak < 1 << MAX_BITS - 1:
-        bits = peak.bit_length() + 1
-        own.append(explicit(range(1 - (1 << bits - 1), 1 << bits - 1), name=f"int{bits}"))
-    if len(set(distinct.tolist()) | {0}) <= 1 << MAX_BITS:
-        own.append(explicit(distinct.tolist(), name=f"levels{len(distinct)}"))
-    found = [book for book in (*named, *own) if book.bits <= MAX_BITS]
-    return min(found, key=lambda book: (book.bits, found.index(book)), default=None)
+    found = [book for book in CODES.values() if exponent_in(book, levels) is not None]
+    others = [integers_of(levels)] if found else [integers_of(levels), _alone(levels)]
+    found += [book for book in others if book is not None]
+    return min(found, key=lambda book: book.bits, default=None)
 
 
-def exact_codes(coded: Coded, book: Codebook, source_scale: float, wanted: float) -> tuple[float, CodedWeights] | None:
-    """An output scale, ``wanted`` or as near as the grid allows, and the codes of ``coded`` with their factors.
+def integers_of(levels: npt.NDArray[np.int64]) -> Codebook | None:
+    """Every integer from the lowest of ``levels`` to the highest, made symmetric where that costs no bit."""
+    lo, hi = min(int(levels.min()), 0), max(int(levels.max()), 0)
+    bits, symmetric = (hi - lo).bit_length(), max(-lo, hi).bit_length() + 1
+    if symmetric <= bits:
+        lo, hi = 1 - (1 << bits - 1), (1 << bits - 1) - 1
+    return explicit(range(lo, hi + 1), name=f"int{bits}") if bits <= MAX_BITS else None
 
-    The factor of a channel is ``source_scale * scale / s_out``. None when no output scale puts the factors of all
-    channels on the grid within :data:`GRID_TOLERANCE`.
+
+def _alone(levels: npt.NDArray[np.int64]) -> Codebook | None:
+    distinct = {0, *np.unique(levels).tolist()}
+    return explicit(distinct, name=f"levels{len(distinct)}") if len(distinct) <= 1 << MAX_BITS else None
+
+
+def exact_codes(
+    coded: Coded, book: Codebook, source_scale: float, wanted: float, *, keep: bool
+) -> tuple[float, CodedWeights] | None:
+    """An output scale as near ``wanted`` as the grid allows, and the codes of ``coded`` with their factors.
+
+    The factor of a channel is ``source_scale * scale / s_out``; that of the channel with the largest scale is exact.
+    keep: ``wanted`` itself comes first, even if all factors are only within :data:`GRID_TOLERANCE`. None when no output
+    scale puts the factors of all channels on the grid within that.
     """
     t = exponent_in(book, coded.levels)
     if t is None:
@@ -76,7 +86,7 @@ def exact_codes(coded: Coded, book: Codebook, source_scale: float, wanted: float
     octave = 2.0 ** np.round(log2(largest / wanted) - 3.5)
     grid = exponent_grid(-1, 1).ravel() * octave
     scales = sorted((largest / grid).tolist(), key=lambda scale: abs(log2(scale / wanted)))
-    for scale in (wanted, *scales):
+    for scale in (wanted, *scales) if keep else scales:
         factors = _on_grid(real / scale)
         if factors is not None:
             mul, shift = factors

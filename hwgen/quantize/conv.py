@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codebook
+from ..codes import CODES, Codebook
 from ..floatnet import FloatConv
 from ..interval import Interval
 from ..network import Conv, Requant, Tensor
 from ..reference.conv import partial_sum_bound
-from .coded import book_of, exact_codes
+from .coded import book_of, exact_codes, integers_of
 from .formats import Format
 from .moments import variance_patch
 from .requant import add_of, check_reach, clip_limits, round_half_up
@@ -68,9 +68,10 @@ def _codes(
 ) -> tuple[Codebook, float, CodedWeights]:
     """Codebook, output scale and weights: the model's own codes where it has them and they fit, else the best ones."""
     if layer.coded is not None and (own := book_of(layer.coded.levels)) is not None:
-        codebook = own
-        if (found := exact_codes(layer.coded, own, source.scale, scale)) is not None:
-            return codebook, *found
+        if (found := exact_codes(layer.coded, own, source.scale, scale, keep=layer.fixed is not None)) is not None:
+            return own, *found
+        # Levels that no scale can keep may fall between those that occur.
+        codebook = own if own.name in CODES else integers_of(layer.coded.levels) or own
     scale = max(scale, source.scale * smallest_ratio(layer.weight, codebook))
     importance = variance_patch(layer, inputs, pad_value)
     return codebook, scale, code_weights(layer.weight, codebook, scale / source.scale, importance)

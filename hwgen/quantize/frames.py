@@ -13,7 +13,7 @@ from ..errors import HwgenError
 from ..floatnet import FloatConv, FloatLayer, FloatNetwork
 from ..lower import evaluate
 
-__all__ = ["Frames", "checked_frames", "count", "every_output", "frames_per_batch", "part", "spread", "values_of"]
+__all__ = ["Frames", "checked_frames", "count", "every_output", "frames_per_batch", "part", "values_of"]
 
 Frames = dict[str, npt.NDArray[Any]]
 """Raw data by the name of the input: (N, H, W, C) each, with one N."""
@@ -61,7 +61,7 @@ def every_output(network: FloatNetwork, frames: Frames) -> dict[str, npt.NDArray
     return evaluate(network, values_of(frames), every=True)
 
 
-def spread(layer: FloatLayer) -> int:
+def _spread(layer: FloatLayer) -> int:
     """Numbers that one frame spreads out to inside ``layer``, im2col included."""
     height, width, _ = layer.output_shape
     return height * width * layer.weight[0].size * layer.groups if isinstance(layer, FloatConv) else 0
@@ -70,4 +70,4 @@ def spread(layer: FloatLayer) -> int:
 def frames_per_batch(network: FloatNetwork, values: int = 1 << 22) -> int:
     """Frames whose outputs of all layers, and whose largest im2col, are about ``values`` numbers; at least one."""
     outputs = sum(prod(layer.output_shape) for layer in network.layers)
-    return max(1, values // max(1, outputs, *map(spread, network.layers)))
+    return max(1, values // max(1, outputs, *map(_spread, network.layers)))

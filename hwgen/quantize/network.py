@@ -35,7 +35,7 @@ from ..reference.network import input_integers, layer_function
 from .activations import collect, input_range
 from .add import quantize_add
 from .bias import correct_bias
-from .clips import push_clips
+from .clips import push_clips, readers
 from .concat import quantize_concat
 from .conv import quantize_conv
 from .formats import Format, plan_formats
@@ -85,6 +85,10 @@ def quantize(
     total = samples + len(network.layers)
     report = progress or (lambda done, total, text: None)
 
+    used = readers(network)
+    for source in network.inputs:
+        if not used[source.name]:
+            raise HwgenError(f"input {source.name!r} is used by no layer; remove it from the model")
     inputs = {
         source.name: Tensor(source.name, source.shape, *input_range(source, data[source.name]))
         for source in network.inputs
@@ -100,7 +104,8 @@ def quantize(
         report(samples + len(layers), total, f"quantizing {model.name}")
         layers.append(walk.quantized(model, formats[model.name], book))
     report(total, total, "quantized")
-    notes = remarks(list(zip(network.layers, layers, strict=True)))
+    tensors = list(zip(network.inputs, inputs.values(), strict=True))
+    notes = remarks(list(zip(network.layers, layers, strict=True)), tensors)
     return Network(
         network.name,
         tuple(inputs.values()),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..floatnet import FloatConv, FloatLayer, FloatRemap
-from ..network import Conv, Layer, Remap
+from ..floatnet import FloatConv, FloatInput, FloatLayer, FloatRemap
+from ..network import Conv, Layer, Remap, Tensor
 from .coded import GRID_TOLERANCE, exponent_in
 
 __all__ = ["remarks"]
@@ -15,20 +15,28 @@ __all__ = ["remarks"]
 _SHOWN = 3
 
 
-def remarks(pairs: Sequence[tuple[FloatLayer, Layer]]) -> tuple[str, ...]:
-    """One sentence for each way in which layers differ from the codes, formats and fill values of their models."""
-    texts = {
-        "weights": "its weights, which the model holds as codes, are rounded anew: their scales are off the grid of"
-        " requantization factors",
-        "format": "its output has a unit a few percent from the model's, whose ratio is off the grid of requantization"
-        " factors",
-        "fill": "its fill value lies outside the values of the tensor that it fills and becomes the nearest of them",
-    }
+TEXTS = {
+    "input": "the model's number format needs more than the 8 bits of an input; another unit takes its place",
+    "weights": "weights that the model holds as codes are rounded anew: their scales are off the grid of requantization"
+    " factors",
+    "format": "the output's unit is a few percent from the model's, whose ratio is off the grid of requantization"
+    " factors",
+    "fill": "the fill value lies outside the values of the tensor that is filled and becomes the nearest of them",
+}
+
+
+def remarks(
+    layers: Sequence[tuple[FloatLayer, Layer]], inputs: Sequence[tuple[FloatInput, Tensor]] = ()
+) -> tuple[str, ...]:
+    """One sentence for each way in which tensors differ from the codes, formats and fill values of their models."""
     found: dict[str, list[str]] = {}
-    for model, layer in pairs:
+    for source, tensor in inputs:
+        if source.fixed is not None and tensor.scale != source.fixed.scale:
+            found.setdefault("input", []).append(tensor.name)
+    for model, layer in layers:
         for kind in _differences(model, layer):
             found.setdefault(kind, []).append(layer.name)
-    return tuple(f"{_names(names)}: {texts[kind]}." for kind, names in found.items())
+    return tuple(f"{_names(names)}: {TEXTS[kind]}." for kind, names in found.items())
 
 
 def _differences(model: FloatLayer, layer: Layer) -> Iterator[str]:

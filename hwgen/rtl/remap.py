@@ -32,7 +32,7 @@ class RemapEngine(wiring.Component):
     and for how long: ``rowmap.py``.
 
     Throughput: one word per cycle, one frame per ``RowMap(layer, lanes).cycles`` cycles; the next frame is written
-    while this one is read. Latency: 7 cycles from the last word of an input row to the first word of the output row.
+    while this one is read. Latency: 8 cycles from the last word of an input row to the first word of the output row.
     Memory: ``buffer_words`` words of ``lanes`` values.
 
     Members

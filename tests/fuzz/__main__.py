@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 import time
 import warnings
@@ -30,6 +31,9 @@ from .recipe import Recipe
 from .shrink import MODELS, NETWORKS, shrink
 
 OUT = Path("out/fuzz")
+
+MEMORY = 4 << 30
+"""Bytes that a process may have."""
 
 KINDS = {"network": (random_recipe, NETWORKS), "model": (random_model, MODELS)}
 """What is made at random, and how it shrinks."""
@@ -52,6 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first; each following one is one higher")
     parser.add_argument("--only", choices=KINDS, help="only networks (reference, twin, hardware) or only models")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--most", type=int, default=10, help="failures after which to stop (default 10)")
     parser.add_argument("--shrink", type=float, default=120, help="most seconds to shrink a failure")
     arguments = parser.parse_args()
     if arguments.recipes:
@@ -61,6 +66,9 @@ def main() -> int:
         verdicts[outcome.verdict] += 1
         if outcome.recipe is not None and outcome.failure is not None:
             _report(outcome.name, outcome.recipe, outcome.failure)
+        if verdicts["failed"] == arguments.most:
+            print(f"stopped after {arguments.most} failures")
+            break
         if verdicts.total() % 100 == 0:
             print(f"{_summary(verdicts)} after {time.monotonic() - start:.0f} s", flush=True)
     last = arguments.seed + arguments.count - 1
@@ -73,14 +81,22 @@ def _summary(verdicts: Counter[str]) -> str:
 
 
 def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """All seeds, in the order in which they finish."""
+    """All seeds, in the order in which they finish. A caller that stops early ends those that have not begun."""
     kinds = [arguments.only] if arguments.only else list(KINDS)
     seeds = range(arguments.seed, arguments.seed + arguments.count)
-    with ProcessPoolExecutor(arguments.jobs) as pool:
+    pool = ProcessPoolExecutor(arguments.jobs, initializer=_limit_memory)
+    try:
         for future in as_completed(
             [pool.submit(try_seed, kind, seed, arguments.shrink) for seed in seeds for kind in kinds]
         ):
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _limit_memory() -> None:
+    """A ``MemoryError`` is a finding; a process that is killed would take the others with it."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 def try_seed(kind: str, seed: int, seconds: float) -> Outcome:

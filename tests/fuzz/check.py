@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,27 @@ import onnxruntime
 
 from hwgen.errors import HwgenError
 from hwgen.floatnet import FloatInput, Layout
-from hwgen.graph import input_lanes
 from hwgen.importers import load_model
 from hwgen.lower import evaluate_tensors, lower
 from hwgen.network import Network
-from hwgen.plan.schedule import schedule
+from hwgen.plan.schedule import cycles_per_frame, schedule
 from hwgen.reference import dequantized, run
 from hwgen.rtl.top import Core
 
+from ..rtl.play import check_frames
 from .models import build_model
-from .play import play
-from .recipe import Recipe, build, data, foldings
+from .recipe import RATE_FRAMES, Recipe, build, data, foldings
 
 __all__ = ["Failure", "Refused", "check"]
+
+SECONDS = 60
+"""A comparison takes about one."""
+
+LEAST_PERIOD = 16
+"""Frames that follow each other faster are held up by their error flags on the way from the inputs to the outputs."""
+
+TEXT = 400
+"""Characters of a message that are shown."""
 
 TOLERANCE = 1e-4
 """Of the range of an output and of its magnitude: ONNX Runtime computes in single precision."""
@@ -33,6 +42,10 @@ TOLERANCE = 1e-4
 
 class Different(AssertionError):
     """Two results that must be equal are not."""
+
+
+class Slow(AssertionError):
+    """A core that makes the right frames, but not as often as its schedule says."""
 
 
 class Refused(Exception):
@@ -50,7 +63,8 @@ class Failure:
 def check(recipe: Recipe) -> Failure | None:
     """What is wrong with the network, or the ONNX model, of ``recipe``; None when everything agrees.
 
-    Raises :class:`Refused` for a model that hwgen does not support, and ``ValueError`` for a recipe of nothing.
+    What takes more than :data:`SECONDS` is a failure too. To be called from the main thread. Raises :class:`Refused` for
+    a model that hwgen does not support, and ``ValueError`` for a recipe of nothing.
     """
     stages: dict[str, Callable[[], None]]
     if "stalls" in recipe:
@@ -60,12 +74,30 @@ def check(recipe: Recipe) -> Failure | None:
         stages = {"model": lambda: onnx_runtime(recipe)}
     for stage, compare in stages.items():
         try:
-            compare()
+            with _limited():
+                compare()
         except Refused:
             raise
         except Exception as error:  # whatever it is, it is a finding, to be shrunk and reported
-            return Failure(f"{stage} {type(error).__name__}", f"{stage}: {type(error).__name__}: {error}")
+            kind, text = f"{stage} {type(error).__name__}", " ".join(str(error).split())
+            return Failure(kind, f"{kind}: {text[:TEXT]}")
     return None
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """``TimeoutError`` after :data:`SECONDS`."""
+
+    def stop(number, frame):
+        raise TimeoutError(f"no result after {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def twin(recipe: Recipe, network: Network) -> None:
@@ -73,37 +105,24 @@ def twin(recipe: Recipe, network: Network) -> None:
     x = data(recipe, network)
     expected, seen = run(network, x, every=True), dequantized(network, x, every=True)
     for name, values in expected.items():
-        _same(name, seen[name], values)
+        np.testing.assert_array_equal(seen[name], values, name)
 
 
 def rtl(recipe: Recipe, network: Network) -> None:
     """The core equals the reference, under the recipe's stalls, on its foldings and with the FIFOs of the schedule."""
     chosen = foldings(recipe, network)
-    lanes = input_lanes(network, [folding.simd for folding in chosen])
-    period = max(
-        *(folding.cycles(layer) for folding, layer in zip(chosen, network.layers, strict=True)),
-        *(prod(tensor.shape) // width for tensor, width in zip(network.inputs, lanes, strict=True)),
-        *(prod(network.tensor(name).shape) for name in network.outputs),
-    )
+    period = cycles_per_frame(network, chosen)
     core = Core(network, chosen, schedule(network, chosen, period).depths)
     x = data(recipe, network)
-    expected = run(network, x)
     frames = x if isinstance(x, dict) else {network.input.name: x}
-    outputs = expected if isinstance(expected, dict) else {network.outputs[0]: expected}
-    seen = play(core, frames, **recipe["stalls"], patience=1000 + 4 * period)
-    for name, values in outputs.items():
-        _same(name, seen[name].reshape(values.shape), values)
-
-
-def _same(name: str, seen: np.ndarray, expected: np.ndarray) -> None:
-    wrong = np.argwhere(seen != expected)
-    if len(wrong):
-        at = tuple(int(index) for index in wrong[0])
-        where = "frame {}, row {}, column {}, channel {}".format(*at)
-        raise Different(
-            f"{name} differs at {len(wrong)} of {expected.size} values, "
-            f"first at {where}: {seen[at]} instead of {expected[at]}"
-        )
+    played = check_frames(network, core, frames, **recipe["stalls"], limit=1000 + 4 * period)
+    if recipe["frames"] >= RATE_FRAMES and not recipe["stalls"]["stall_in"] and not recipe["stalls"]["stall_out"]:
+        for port in core.outputs:
+            ends = played.ends(port.tensor, port.words)
+            taken = ends[-1] - ends[RATE_FRAMES // 2]
+            planned = max(period, LEAST_PERIOD) * (len(ends) - 1 - RATE_FRAMES // 2)
+            if taken > planned:
+                raise Slow(f"the last frames of {port.tensor} take {taken} cycles, not {planned} as planned")
 
 
 def onnx_runtime(recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from hwgen.codes import CODES
 from hwgen.interval import Interval
 from hwgen.network import Network, Tensor
 
-from .recipe import Recipe, build, build_layer, input_tensor
+from .recipe import RATE_FRAMES, Recipe, build, build_layer, input_tensor
 
 __all__ = ["random_network", "random_recipe"]
 
@@ -58,7 +58,7 @@ class _Growth:
             "inputs": self._inputs,
             "layers": self._layers,
             "outputs": sorted(self._unread),
-            "frames": 3,
+            "frames": 3 if stalls["stall_in"] or stalls["stall_out"] else RATE_FRAMES,
             "stalls": stalls,
         }
 

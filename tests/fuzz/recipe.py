@@ -33,9 +33,12 @@ from hwgen.network import Layer, Network, Tensor
 
 from .. import networks
 
-__all__ = ["Recipe", "build", "build_layer", "data", "describe", "foldings", "input_tensor"]
+__all__ = ["RATE_FRAMES", "Recipe", "build", "build_layer", "data", "describe", "foldings", "input_tensor"]
 
 Recipe = dict[str, Any]
+
+RATE_FRAMES = 6
+"""Frames after which a core that is never stalled has settled to its rate."""
 
 
 def build(recipe: Recipe) -> Network:

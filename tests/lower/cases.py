@@ -89,7 +89,9 @@ def wrapped(name: str, case: onnx.backend.test.case.TestCase, shift: float) -> C
             )
         )
         graph.initializer.append(numpy_helper.from_array(np.array(array.shape, np.int64), f"{key}_shape"))
-        graph.initializer.append(numpy_helper.from_array(np.full(1 if array.ndim else (), shift, array.dtype), f"{key}_shift"))
+        graph.initializer.append(
+            numpy_helper.from_array(np.full(1 if array.ndim else (), shift, array.dtype), f"{key}_shift")
+        )
         graph.node.append(helper.make_node("Reshape", [f"{key}_in", f"{key}_shape"], [f"{key}_placed"]))
         graph.node.append(helper.make_node("Add", [f"{key}_placed", f"{key}_shift"], [key]))
     graph.node.extend(nodes)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -22,6 +23,22 @@ def _runtime(path: Path, x: np.ndarray) -> np.ndarray:
     name = session.get_inputs()[0].name
     # One frame at a time: some models have a batch of one written into a Reshape.
     return np.concatenate([session.run(None, {name: frame[None]})[0] for frame in x])
+
+
+@pytest.fixture
+def logits_of(tmp_path: Path) -> Callable[[Path, np.ndarray], np.ndarray]:
+    """The output of a model for raw input, before the Softmax that it may end in."""
+
+    def run(path: Path, x: np.ndarray) -> np.ndarray:
+        model = onnx.load(path)
+        last = model.graph.node[-1]
+        if last.op_type == "Softmax":
+            del model.graph.output[:]
+            model.graph.output.append(onnx.helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
+        onnx.save(model, tmp_path / "logits.onnx")
+        return _runtime(tmp_path / "logits.onnx", x)
+
+    return run
 
 
 @pytest.fixture

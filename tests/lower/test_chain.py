@@ -123,9 +123,6 @@ def test_a_channel_scaled_by_zero_needs_no_padding_value(onnx_model, same_as_onn
             RNG.normal(size=(4, 4, 4)),
             "node 'n' (Conv): node 'scale_add' (Add) before it is not the same for every pixel",
         ),
-            POSITIVE,
-            "node 'n' (AveragePool): the scaling before it cannot be moved behind it",
-        ),
     ],
 )
 def test_refused(onnx_model, middle, factor, reason):

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from hwgen.errors import HwgenError
-from hwgen.floatnet import Normalization
-from hwgen.floatnet import FloatConv
+from hwgen.floatnet import FloatConv, Normalization
 from hwgen.importers import load_model
 from hwgen.lower import lower
 

@@ -88,7 +88,9 @@ def test_refused(onnx_model, operator, inputs, attributes, shape, reason):
         ("Gemm", ["x", "w"], {"transA": 0}, (1, 12)),
     ],
 )
-def test_a_matrix_is_a_convolution_over_the_last_axis(onnx_model, same_as_onnxruntime, operator, inputs, attributes, shape):
+def test_a_matrix_is_a_convolution_over_the_last_axis(
+    onnx_model, same_as_onnxruntime, operator, inputs, attributes, shape
+):
     node = helper.make_node(operator, inputs, ["y"], **attributes)
     weights = {key: value for key, value in {"w": WEIGHT, "a": RNG.normal(size=(5, 12))}.items() if key in inputs}
     network = same_as_onnxruntime(onnx_model([node], shape, weights), channel_last="w" in inputs)

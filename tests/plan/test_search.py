@@ -219,6 +219,9 @@ def test_json(net):
         "lut_budget",
         "bram_budget",
         "layers",
+        "fifos",
+        "inputs",
+        "outputs",
     ]
     keys = ["name", "kind", "pe", "simd", "lanes", "cycles", "utilisation", "macs", "lut", "bram"]
     assert [list(layer) for layer in result["layers"]] == [keys] * 4

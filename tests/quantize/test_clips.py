@@ -112,3 +112,16 @@ def test_a_clip_on_the_input_vanishes_where_it_changes_nothing(interval, layers)
     assert len(pushed.layers) == layers
     x = np.random.default_rng(0).integers(interval.lo, interval.hi, (3, 4, 4, 1))
     assert same(network, pushed, x.astype(float))
+
+
+@pytest.mark.parametrize(("limit", "names"), [(1.5, ["conv1", "pool1"]), (1.6, ["conv1", "pool1_moved", "pool1"])])
+def test_a_clip_on_the_grid_of_a_format_moves_in_front_of_it(float_network, limit, names):
+    network = float_network(0)
+    fixed = Fixed(0.5, Interval(0, 7))
+    conv = replace(network.layers[0], fixed=fixed)
+    pool = FloatPool("pool1", "conv1", PoolKind.MAX, (2, 2), conv.output_shape, clip=(0.5, limit))
+    network = replace(network, layers=(conv, pool), outputs=("pool1",))
+    pushed = push_clips(network, INPUT)
+    assert [layer.name for layer in pushed.layers] == names
+    assert pushed.layers[0].fixed == fixed
+    assert same(network, pushed, np.random.default_rng(0).normal(0, 1, (3, 8, 9, 2)))

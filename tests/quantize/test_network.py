@@ -274,3 +274,21 @@ def test_memory_does_not_grow_with_the_calibration_data(float_network):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_an_input_that_nothing_reads_is_one_sentence(float_network):
+    model = float_network(1)
+    model = replace(model, inputs=(*model.inputs, FloatInput("idle", (1, 1, 1))))
+    with pytest.raises(HwgenError, match="input 'idle' is used by no layer"):
+        quantize(model, {"input": frames(4), "idle": np.zeros((4, 1, 1, 1))})
+
+
+def test_an_input_format_of_nine_bits_gives_way_and_is_remarked(float_network):
+    """TFLite's 8 bits with a zero point, as integers around zero."""
+    model = float_network(1)
+    model = replace(model, inputs=(FloatInput("input", (8, 9, 2), fixed=Fixed(0.02, Interval(-211, 44))),))
+    network = quantize(model, frames(20))
+    assert network.input.interval == Interval(-128, 127)
+    assert network.notes == (
+        "input: the model's number format needs more than the 8 bits of an input; another unit takes its place.",
+    )

@@ -1,5 +1,7 @@
 """The adder equals the reference, one word per cycle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Const, Module, signed
@@ -72,6 +74,14 @@ def test_initiation_interval(name, lanes):
     layer, sources = make(name)
     ends = frame_ends(assert_streams_exactly(layer, sources, lanes, maps_of(sources, 12)), 12)
     assert (np.diff(ends) == cycles(layer, lanes)).all()
+
+
+@pytest.mark.parametrize(("mul", "levels"), [((1, 1), 2), ((1, -3), 2), ((5, 21), 3), ((85, 85), 4)], ids=str)
+def test_latency(mul, levels):
+    """A register, the tree, the clip and the queue."""
+    layer, sources = make("residual")
+    cycle = assert_streams_exactly(replace(layer, mul=mul), sources, 4, maps_of(sources, 1))[0]
+    assert cycle == 1 + levels + 1 + 2
 
 
 def test_lanes_divide_the_channels():

@@ -1,9 +1,12 @@
 """The concatenation equals the reference, one word per cycle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hwgen.interval import Interval
+from hwgen.network import Rescale
 from hwgen.streaming import cycles, legal_lanes, memories
 
 from ..networks import BYTE, SIGNED, concat, frames, tensor
@@ -56,6 +59,17 @@ def test_initiation_interval(name, lanes):
     layer, sources = make(name)
     ends = frame_ends(assert_streams_exactly(layer, sources, lanes, maps_of(sources, 12)), 12)
     assert (np.diff(ends) == cycles(layer, lanes)).all()
+
+
+@pytest.mark.parametrize(
+    ("mul", "cycles"), [(None, 1 + 2), (1, 1 + 1 + 1 + 2), (3, 1 + 2 + 1 + 2), (85, 1 + 3 + 1 + 2)]
+)
+def test_latency(mul, cycles):
+    """A register, the tree and the clip of a rescaling, and the queue."""
+    layer, sources = make("two")
+    if mul is not None:
+        layer = replace(layer, rescale=(Rescale(mul, 8, 4, 0, 255), None))
+    assert assert_streams_exactly(layer, sources, 4, maps_of(sources, 1))[0] == cycles
 
 
 def test_lanes_divide_every_source():

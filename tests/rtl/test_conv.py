@@ -82,7 +82,7 @@ def test_lanes_are_busy(name, folding):
     chosen = Folding.of(layer, folding[0], folding[1])
     geometry = geometry_of(layer)
     words_in = geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(chosen.simd)
-    utilisation = layer.macs / (chosen.cycles(layer) * chosen.macs_per_cycle)
+    utilisation = layer.macs / (chosen.cycles(layer) * chosen.macs_per_cycle(layer))
     if geometry.direct:
         assert utilisation >= 0.9
     else:

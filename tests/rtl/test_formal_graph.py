@@ -23,6 +23,7 @@ from ..networks import add, concat, crop, table, tensor, upsample
 from .mutants import mutate
 from .streams import streaming_engine
 from .test_formal import Deaf
+from .test_structure import assert_no_multiplier
 
 pytestmark = pytest.mark.synth
 
@@ -63,6 +64,11 @@ def test_streams_hold_what_is_not_taken(name, tmp_path):
 def test_a_deaf_stream_is_refuted(name, tmp_path):
     with pytest.raises(Refuted):
         prove_bounded(StreamRules(Deaf(STREAMS[name]())), tmp_path, steps=30)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_no_multiplier(name, tmp_path):
+    assert_no_multiplier(STREAMS[name](), tmp_path)
 
 
 class ForkProof(wiring.Component):

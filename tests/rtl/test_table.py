@@ -49,6 +49,12 @@ def test_initiation_interval(name, lanes):
     assert (np.diff(ends) == cycles(layer, lanes)).all()
 
 
+def test_latency():
+    layer, source = make("map", False)
+    x = frames(np.random.default_rng(1), source, 1)
+    assert assert_streams_exactly(layer, [source], 4, [x])[0] == 2 + 2
+
+
 def test_memories():
     shared, source = make("single pixel", False, Interval(-3, 9))
     each, _ = make("single pixel", True, Interval(-3, 9))
