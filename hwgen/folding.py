@@ -19,15 +19,8 @@ def divisors(number: int) -> list[int]:
 def geometry_of(layer: Conv | Pool) -> Geometry:
     """The window that ``layer`` slides over its input."""
     channelwise = isinstance(layer, Pool) or layer.depthwise
-    return Geometry(
-        layer.input_shape,
-        layer.kernel,
-        layer.stride,
-        layer.pads,
-        channelwise=channelwise,
-        dilation=layer.dilation,
-        groups=1 if channelwise else layer.groups,
-    )
+    groups = 1 if isinstance(layer, Pool) or layer.depthwise else layer.groups
+    return Geometry(layer.input_shape, layer.kernel, layer.stride, layer.pads, channelwise, layer.dilation, groups)
 
 
 @dataclass(frozen=True)

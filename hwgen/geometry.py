@@ -44,9 +44,7 @@ class Geometry:
     @property
     def extent(self) -> tuple[int, int]:
         """Rows and columns that a window spans, those between its taps included."""
-        rows, columns = (
-            (taps - 1) * step + 1 for taps, step in zip(self.kernel, self.dilation, strict=True)
-        )
+        rows, columns = ((taps - 1) * step + 1 for taps, step in zip(self.kernel, self.dilation, strict=True))
         return rows, columns
 
     @property

@@ -41,7 +41,7 @@ def touching(geometry: Geometry) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
 def _inside(size: int, taps: int, step: int, stride: int, before: int, count: int) -> npt.NDArray[np.bool_]:
     """Along one axis, whether each of ``count`` windows has a tap in the map."""
     at = np.arange(count)[:, None] * stride - before + np.arange(taps)[None, :] * step
-    return ((at >= 0) & (at < size)).any(axis=1)
+    return np.any((at >= 0) & (at < size), axis=1)
 
 
 def overhang(geometry: Geometry) -> int:

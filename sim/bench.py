@@ -228,7 +228,13 @@ async def equals_reference(dut) -> None:
         cocotb.start_soon(tap.watch())
 
     steady = total if STALLS == "" else min(STEADY_FRAMES, total)
-    result = {"frames": 0, "mismatches": 0, "cycles_per_frame": None, "latency_cycles": None, "first_difference": None}
+    result: dict = {
+        "frames": 0,
+        "mismatches": 0,
+        "cycles_per_frame": None,
+        "latency_cycles": None,
+        "first_difference": None,
+    }
 
     async def phase(first: int, last: int, seed: str | None) -> None:
         def rng(what: str) -> random.Random | None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,11 @@ def _lanes(folder: Path, network: Network) -> list[int]:
     """Bytes per beat of the core's inputs."""
     inputs = read_generated(folder / MANIFEST, {"inputs": list})["inputs"]
     lanes = [part.get("lanes") if isinstance(part, dict) else None for part in inputs]
-    sizes = [np.prod(tensor.shape) for tensor in network.inputs]
-    if len(lanes) != len(sizes) or any(
-        not isinstance(count, int) or count < 1 or size % count for count, size in zip(lanes, sizes, strict=True)
-    ):
+    sizes = [prod(tensor.shape) for tensor in network.inputs]
+    usable = [count for count in lanes if isinstance(count, int) and count > 0]
+    if len(usable) != len(sizes) or any(size % count for count, size in zip(usable, sizes, strict=True)):
         raise HwgenError(f"{str(folder / MANIFEST)!r} has no usable 'lanes'; run hwgen generate again")
-    return lanes
+    return usable
 
 
 def _check_bench(bench: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hwgen.floatnet import PoolKind
 from hwgen.network import Network
 
-from .networks import SIGNED, add, concat, conv, network, pool, tensor
+from .networks import SIGNED, add, concat, conv, depthwise, network, pool, tensor
 
 SAME = (0, 0, 1, 1)
 """Padding that keeps the map of a 2x2 kernel."""
@@ -66,10 +66,24 @@ def two_ends(rng: np.random.Generator) -> Network:
     return network(a, b, c, source=(left, right), outputs=("a", "c", "right"))
 
 
+def inverted(rng: np.random.Generator) -> Network:
+    """An inverted residual block, depthwise in its middle, beside a branch in groups and a depthwise 1x1."""
+    source = tensor((4, 4, 2))
+    a = conv(rng, source, 4, (1, 1), name="a")
+    b = depthwise(rng, a.output, (3, 3), pads=(2, 2, 2, 2), dilation=(2, 2), name="b")
+    c = conv(rng, b.output, 2, (1, 1), name="c")
+    d = conv(rng, a.output, 2, (2, 2), pads=SAME, groups=2, name="d")
+    e = depthwise(rng, source, (1, 1), name="e")
+    f = add(rng, [e.output, c.output, d.output], name="f")
+    g = depthwise(rng, f.output, (4, 4), output=SIGNED, name="g")
+    return network(a, b, c, d, e, f, g, source=source)
+
+
 GRAPHS = {
     "residual": residual,
     "downsampling": downsampling,
     "concatenated": concatenated,
     "nested": nested,
     "two_ends": two_ends,
+    "inverted": inverted,
 }

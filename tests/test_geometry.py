@@ -12,7 +12,9 @@ NO_PADS = (0, 0, 0, 0)
 def windows(geometry: Geometry) -> list[list[tuple[int, int]]]:
     """(row, column) of every tap of every output pixel, in order; a tap outside the map too."""
     (top, left, bottom, right), (height, width, _) = geometry.pads, geometry.shape
-    down, across = ([tap * step for tap in range(n)] for n, step in zip(geometry.kernel, geometry.dilation, strict=True))
+    down, across = (
+        [tap * step for tap in range(n)] for n, step in zip(geometry.kernel, geometry.dilation, strict=True)
+    )
     rows = range(-top, height + bottom - down[-1], geometry.stride[0])
     columns = range(-left, width + right - across[-1], geometry.stride[1])
     taps = list(itertools.product(down, across))

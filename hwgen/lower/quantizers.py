@@ -180,9 +180,8 @@ def read_quantize(builder: Builder, reader: Reader) -> Value:
 
 
 def _linear_format(reader: Reader) -> Fixed:
-    scale, zero, name = _scale(reader), 0, "uint8"
+    scale, zero, name = _scale(reader), _zero(reader), "uint8"
     if reader.has(2):
-        zero = _whole(reader, 2, "zero point")
         name = reader.graph.constants[reader.node.inputs[2]].dtype.name
     elif reader.integer("output_dtype", 2) != 2:
         raise reader.error("without a zero point only uint8 is supported; export with zero points")
@@ -199,18 +198,14 @@ def read_dequantize(builder: Builder, reader: Reader) -> Value:
         name = makers[name].inputs[0]
     if name not in makers or makers[name].operator != "QuantizeLinear":
         raise reader.error("its input must come from a QuantizeLinear; export the model in the QDQ form")
-    if _linear_format(Reader(reader.graph, makers[name], {})).scale != _scale(reader) or not _same_zero(
-        reader, makers[name].inputs[2:]
-    ):
+    other = Reader(reader.graph, makers[name], {})
+    if (_scale(other), _zero(other)) != (_scale(reader), _zero(reader)):
         raise reader.error(f"its scale and zero point must be those of {makers[name]}; export again")
     return reader.value(0)
 
 
-def _same_zero(reader: Reader, other: tuple[str, ...]) -> bool:
-    names = [inputs[0] for inputs in (reader.node.inputs[2:], other) if inputs and inputs[0]]
-    zeros = [np.unique(reader.graph.constants[name]).astype(np.int64).tolist() for name in names]
-    zeros += [[0]] * (2 - len(zeros))
-    return zeros[0] == zeros[1]
+def _zero(reader: Reader) -> int:
+    return _whole(reader, 2, "zero point") if reader.has(2) else 0
 
 
 def _refused(reason: str) -> Callable[[Builder, Reader], Value]:

@@ -73,7 +73,10 @@ class Reader:
 
     def integer(self, name: str, default: int) -> int:
         """The integer attribute ``name``."""
-        return int(self.node.attributes.get(name, default))
+        value = self.node.attributes.get(name, default)
+        if not isinstance(value, int):  # ONNX's checker does not know the operators of other domains
+            raise self.error(f"attribute {name} must be a whole number, not {_plain(value)}; export the model again")
+        return value
 
     def number(self, name: str, default: float) -> float:
         """The float attribute ``name``, which must be finite or infinite but a number."""

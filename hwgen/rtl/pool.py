@@ -94,7 +94,7 @@ class PoolEngine(wiring.Component):
                 m.d.sync += accs[0].eq(self._combine(self._maximum, beat.first, accs[-1], beat.data[lane]))
                 m.d.sync += [later.eq(earlier) for earlier, later in pairwise(accs)]
             m.d.comb += results.accs[lane].eq(accs[0])
-        if self._divisors is not None:
+        if self._divisors is not None and self._requantizer is not None:
             m.submodules.divisors = divisors = self._divisors
             m.d.comb += [divisors.step.eq(self._requantizer.valid), self._requantizer.index.eq(divisors.index)]
         wiring.connect(m, results.o, wiring.flipped(self.o))

@@ -27,7 +27,7 @@ from .recipe import RATE_FRAMES, Recipe, build, data, foldings
 
 __all__ = ["Failure", "Refused", "check"]
 
-SECONDS = 60
+SECONDS = 30
 """A comparison takes about one."""
 
 LEAST_PERIOD = 16
@@ -63,8 +63,8 @@ class Failure:
 def check(recipe: Recipe) -> Failure | None:
     """What is wrong with the network, or the ONNX model, of ``recipe``; None when everything agrees.
 
-    What takes more than :data:`SECONDS` is a failure too. To be called from the main thread. Raises :class:`Refused` for
-    a model that hwgen does not support, and ``ValueError`` for a recipe of nothing.
+    What takes more than :data:`SECONDS` is a failure too. To be called from the main thread. Raises :class:`Refused`
+    for a model that hwgen does not support, and ``ValueError`` for a recipe of nothing.
     """
     stages: dict[str, Callable[[], None]]
     if "stalls" in recipe:

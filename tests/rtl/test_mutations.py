@@ -113,7 +113,10 @@ def framing():
     test_frame.test_every_pair_of_lengths(2, {"stall_in": 0.5, "seed": 1})
 
 
-CHECKS = {check.__name__: check for check in (windowed, dense, pooled, divided, grouped, channelwise, between, core, widths, framing)}
+CHECKS = {
+    check.__name__: check
+    for check in (windowed, dense, pooled, divided, grouped, channelwise, between, core, widths, framing)
+}
 
 MUTANTS = {
     # name: (check, owner, function, old, new)

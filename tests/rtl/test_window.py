@@ -65,7 +65,11 @@ CASES = {
     "2 groups": (Geometry((3, 4, 4), (2, 2), (1, 1), (1, 0, 0, 1), groups=2), 1, 2),
     "3 groups of one word": (Geometry((3, 4, 6), (2, 3), (1, 1), (0, 1, 1, 1), groups=3), 2, 2),
     "3 groups of three words": (Geometry((3, 3, 9), (2, 2), (2, 1), (1, 1, 0, 0), groups=3), 1, 1),
-    "4 groups of a channel, dilated": (Geometry((4, 4, 4), (2, 2), (1, 1), (1, 1, 1, 1), groups=4, dilation=(2, 2)), 1, 3),
+    "4 groups of a channel, dilated": (
+        Geometry((4, 4, 4), (2, 2), (1, 1), (1, 1, 1, 1), groups=4, dilation=(2, 2)),
+        1,
+        3,
+    ),
 }
 
 
