@@ -57,7 +57,7 @@ def normalization(scale: str, mean: str, std: str) -> dict[str, tuple[float, ...
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX file.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX or TFLite file.")]
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="The quantized network, from `hwgen quantize`.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder from `hwgen generate` or `hwgen build`.")]
 Calibration = Annotated[

@@ -13,6 +13,8 @@ from hwgen.importers import load_model
 from hwgen.importers.files import read_model
 from hwgen.interval import Interval
 from hwgen.lower import evaluate, lower, problems
+from hwgen.quantize import quantize
+from hwgen.reference import quantize_input, run
 
 from .tflite_models import Operator, Tensor, build, constant, litert, with_float_weights
 
@@ -301,15 +303,19 @@ def test_real_float_models(real_data, tmp_path, name, scale):
     assert not any(isinstance(layer, FloatRemap) for layer in network.layers)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "kws"])
-def test_real_int8_models(real_data, name):
+def _labelled(real_data, name):
+    """Real inputs of an int8 model, (N, H, W, C), and their labels."""
     if name == "resnet8":
         archive = np.load(real_data / "cifar10" / "cifar10_jpeg_test_first500perclass.npz")
-        x, y = archive["x"][::10].astype(np.float32), archive["y"][::10]
-    else:
-        archive = np.load(real_data / "mlperf-tiny" / "kws_gsc_mfcc_even500.npz")
-        x = (archive["x_int8"].astype(np.float32) - archive["offset"]) * archive["scale"]
-        x, y = x.reshape(-1, 49, 10, 1), archive["y"]
+        return archive["x"][::10].astype(np.float32), archive["y"][::10]
+    archive = np.load(real_data / "mlperf-tiny" / "kws_gsc_mfcc_even500.npz")
+    x = (archive["x_int8"].astype(np.float32) - archive["offset"]) * archive["scale"]
+    return x.reshape(-1, 49, 10, 1), archive["y"]
+
+
+@pytest.mark.parametrize("name", ["resnet8", "kws"])
+def test_real_int8_models(real_data, name):
+    x, y = _labelled(real_data, name)
     path = real_data / "mlperf-tiny" / f"{name}_int8.tflite"
     network = lower(load_model(path))
     actual = _flat(evaluate(network, x)).argmax(axis=1)
@@ -318,6 +324,17 @@ def test_real_int8_models(real_data, name):
     assert np.mean(actual == expected) > 0.98
     assert all(layer.fixed is not None for layer in network.layers)
     assert all(layer.coded is not None for layer in network.layers if isinstance(layer, FloatConv))
+
+
+@pytest.mark.parametrize("name", [pytest.param("resnet8", marks=pytest.mark.slow), "kws"])
+def test_real_int8_models_as_integer_networks(real_data, name):
+    """The model's own 8-bit codes and formats, on the grid of shift-and-add."""
+    x, y = _labelled(real_data, name)
+    path = real_data / "mlperf-tiny" / f"{name}_int8.tflite"
+    network = quantize(lower(load_model(path)), x[::2][:128])
+    actual = _flat(run(network, quantize_input(network, x))).argmax(axis=1)
+    expected = litert(path.read_bytes(), x).argmax(axis=1)
+    assert abs(np.mean(actual == y) - np.mean(expected == y)) < 0.01
 
 
 def test_unknown_operators_are_named_in_the_table(tmp_path):
