@@ -117,7 +117,7 @@ class Core(wiring.Component):
             for index, name in enumerate(network.outputs)
         )
         self.engines = [engine_name(index, layer.name) for index, layer in enumerate(network.layers)]
-        members = {}
+        members: dict[str, wiring.Member] = {}
         for i in self.inputs:
             members |= {
                 f"{i.prefix}tdata": In(byte_lanes(i.lanes)),
@@ -173,18 +173,18 @@ class Core(wiring.Component):
             self._fork(m, f"{name}_fork", layer.output, engine.o, folding.lanes, readers[layer.name], waiting)
 
         egresses = []
-        for index, port in enumerate(self.outputs):
-            tensor = network.tensor(port.tensor)
-            m.submodules[_numbered("egress", index)] = egress = Egress(tensor.interval, port.words)
+        for index, result in enumerate(self.outputs):
+            tensor = network.tensor(result.tensor)
+            m.submodules[_numbered("egress", index)] = egress = Egress(tensor.interval, result.words)
             egresses.append(egress)
-            edge = Edge(port.tensor, None, index)
+            edge = Edge(result.tensor, None, index)
             join(m, self._edge(m, "egress", edge, tensor, waiting, 1), egress.i)
             m.d.comb += [
-                self._port(port, "tdata").eq(egress.tdata),
-                self._port(port, "tvalid").eq(egress.tvalid),
-                self._port(port, "tlast").eq(egress.tlast),
-                self._port(port, "tuser").eq(egress.tuser),
-                egress.tready.eq(self._port(port, "tready")),
+                self._port(result, "tdata").eq(egress.tdata),
+                self._port(result, "tvalid").eq(egress.tvalid),
+                self._port(result, "tlast").eq(egress.tlast),
+                self._port(result, "tuser").eq(egress.tuser),
+                egress.tready.eq(self._port(result, "tready")),
             ]
 
         damaged = self._flag(m, ingresses, egresses)
