@@ -28,10 +28,10 @@ from hwgen.boards.top import BoardTop
 from hwgen.codes import codebook
 from hwgen.emit.verilog import to_verilog
 from hwgen.floatnet import PoolKind, Shape, window_shape
+from hwgen.folding import Folding
 from hwgen.interval import Interval
 from hwgen.network import Conv, Network, Pool, Requant, Tensor
 from hwgen.plan.cost import Cost, block_rams, layer_cost, lut_features
-from hwgen.folding import Folding
 from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
 from hwgen.rtl.top import Core
@@ -67,27 +67,45 @@ CONVOLUTIONS = [
     ("apot4", (14, 14, 8), 16, 5, 2, 8, 4),
     ("int4", (14, 14, 8), 16, 5, 2, 8, 4),
     ("ternary", (14, 14, 8), 16, 5, 2, 8, 4),
+    ("e2m1", (16, 16, 3), 16, 3, 1, 16, 3),
+    ("e2m1", (16, 16, 8), 8, 1, 0, 8, 4),
+    ("e2m1", (10, 10, 8), 12, 3, 0, 1, 1),
+]
+LAST = [
+    # The same of a network's last layer, whose results have 16 bits.
+    ("e2m1", (2, 2, 16), 10, 2, 0, 1, 1),
+    ("e2m1", (4, 4, 16), 10, 4, 0, 2, 4),
+    ("e2m1", (1, 1, 64), 10, 1, 0, 5, 8),
+    ("pot4", (7, 7, 16), 10, 7, 0, 1, 4),
+    ("e2m1", (8, 8, 16), 4, 3, 1, 4, 8),
 ]
 POOLS = [
     (PoolKind.MAX, (28, 28, 8), 2, 1),
     (PoolKind.MAX, (28, 28, 8), 2, 8),
+    (PoolKind.MAX, (12, 12, 32), 3, 16),
+    (PoolKind.AVERAGE, (6, 6, 24), 3, 12),
     (PoolKind.AVERAGE, (8, 8, 16), 2, 2),
     (PoolKind.AVERAGE, (8, 8, 16), 8, 4),
 ]
 
 
-def convolution(code: str, shape: Shape, outputs: int, kernel: int, pad: int) -> tuple[Conv, Tensor]:
-    """A layer with random weights, every level of the codebook equally likely, and an eight-bit result."""
+def convolution(
+    code: str, shape: Shape, outputs: int, kernel: int, pad: int, *, last: bool = False
+) -> tuple[Conv, Tensor]:
+    """A layer with random weights, every level of the codebook equally likely, and a result of 8 bits (last: 16)."""
     rng = np.random.default_rng(0)
     book = codebook(code)
     size = (outputs, kernel, kernel, shape[2])
     levels = rng.choice(book.sorted_levels, size)  # every level occurs, so that synthesis removes none
     source = Tensor("input", shape, Interval(0, 255), 1.0)
     pads = (pad,) * 4
-    shift = int(np.log2(np.abs(levels).sum() / outputs * 255 * 12 / 255)) + 1
+    result = Interval.of_bits(16, signed=True) if last else Interval.of_bits(8, signed=False)
+    # The sums of a channel, times a factor of about 12, to the width of the result.
+    shift = max(1, int(np.log2(np.abs(levels).sum() / outputs * 255 * 12)) + 1 - result.bits)
     mul = rng.choice((8, 9, 10, 12, 14, 15), outputs) << rng.integers(0, 3, outputs)
-    requant = Requant(mul, rng.integers(-(1 << shift + 4), 1 << shift + 4, outputs), shift, 0, 255)
-    output = Tensor("conv", window_shape(shape, (kernel, kernel), (1, 1), pads, outputs), Interval(0, 255), 1.0)
+    reach = 1 << shift + result.bits - 4
+    requant = Requant(mul, rng.integers(-reach, reach, outputs), shift, result.lo, result.hi)
+    output = Tensor("conv", window_shape(shape, (kernel, kernel), (1, 1), pads, outputs), result, 1.0)
     scale, zero = np.ones(outputs), np.zeros(shape[2], np.int64)
     layer = Conv("conv", "input", shape, book.encode(levels), book, scale, zero, (1, 1), pads, requant, output)
     return layer, source
@@ -105,9 +123,10 @@ def pooling(kind: PoolKind, shape: Shape, kernel: int) -> tuple[Pool, Tensor]:
 def cases() -> list[Case]:
     """Name, layer, source and folding of every engine in the data."""
     found: list[Case] = []
-    for code, shape, outputs, kernel, pad, pe, simd in CONVOLUTIONS:
-        layer, source = convolution(code, shape, outputs, kernel, pad)
-        name = f"{code} {kernel}x{kernel} of {shape} to {outputs}, PE {pe}, SIMD {simd}"
+    rows = [(False, *row) for row in CONVOLUTIONS] + [(True, *row) for row in LAST]
+    for last, code, shape, outputs, kernel, pad, pe, simd in rows:
+        layer, source = convolution(code, shape, outputs, kernel, pad, last=last)
+        name = f"{code} {kernel}x{kernel} of {shape} to {outputs}{' logits' * last}, PE {pe}, SIMD {simd}"
         found.append((name, layer, source, Folding.of(layer, pe, simd)))
     for kind, shape, kernel, lanes in POOLS:
         pool, source = pooling(kind, shape, kernel)

@@ -87,6 +87,10 @@ def test_groups_wait_for_their_turn():
     assert not Geometry((5, 6, 4), (5, 6), (1, 1), NO_PADS, groups=2).direct
 
 
+def test_a_channel_on_its_own_is_a_shorter_reduction():
+    assert Geometry((5, 6, 4), (3, 3), (1, 1), NO_PADS, channelwise=True).reduction(2) == 9
+
+
 @pytest.mark.parametrize("simd", [0, -1, 3, 8])
 def test_lanes_must_divide_the_channels(simd):
     geometry = Geometry((5, 6, 4), (3, 3), (1, 1), NO_PADS)

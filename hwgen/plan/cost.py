@@ -71,8 +71,9 @@ COEFFICIENTS: dict[str, dict[str, float]] = {
 }
 """LUT4s per unit of each feature of :func:`lut_features`; made by ``benchmarks/cost_model.py --fit``."""
 
-SHELL = {"ice40": Cost(320, 0), "ecp5": Cost(325, 0)}
-"""Framing, counters and the board's serial port around the layers; the frame buffer comes on top."""
+SHELL = {"ice40": Cost(321, 0), "ecp5": Cost(325, 0)}
+"""Framing and the board's serial port around the layers, measured by ``benchmarks/cost_model.py``; the frame buffer and
+what changes the number of lanes between layers come on top."""
 
 
 def block_rams(family: str, bits: int, words: int) -> int:
@@ -159,9 +160,9 @@ def layer_cost(layer: Conv | Pool, source: Tensor, folding: Folding, family: str
     """LUTs and block RAMs of ``layer`` on ``folding``, input buffer, weights and output queue included."""
     geometry = geometry_of(layer)
     coefficients = COEFFICIENTS[family]
-    # iCE40 has no RAM in LUTs: what is written, buffer and queue, takes a block RAM however small it is.
     luts = sum(coefficients[name] * value for name, value in lut_features(layer, source, folding).items())
     rams = 0
+    # iCE40 has no RAM in LUTs: buffer and queue take block RAM, unless a queue has only a few words.
     if not geometry.direct:
         count = block_rams if family == "ice40" else memory_rams
         rams += count(family, source.interval.bits * folding.simd, buffer_words(geometry, folding.simd))
