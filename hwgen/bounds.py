@@ -56,4 +56,3 @@ def addition(layer: Add, sources: Sequence[Interval]) -> Interval:
     for mul, interval in zip(layer.mul, sources, strict=True):
         total = total + (interval * mul | zero)
     return total
-

@@ -99,7 +99,10 @@ Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Seed of nextpnr's placer; another one gives another Fmax.")
 ]
 Code = Annotated[
-    str, typer.Option("--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ... or integer levels.")
+    str,
+    typer.Option(
+        "--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ..., integer levels, or own: the model's."
+    ),
 ]
 ActBits = Annotated[int, typer.Option("--act-bits", metavar="B", help="Bits of an activation, 2..8.")]
 ChannelScale = Annotated[

@@ -87,9 +87,7 @@ def _convert(model: onnx.ModelProto, path: Path) -> FloatGraph:
     used = {name for node in nodes for name in node.input}
     for sink in sinks:
         if not any(sink in node.output for node in nodes):
-            raise HwgenError(
-                f"the output {sink!r} does not depend on the input; export a trained model"
-            )
+            raise HwgenError(f"the output {sink!r} does not depend on the input; export a trained model")
     for source, _ in sources:
         if source.name not in used:
             raise HwgenError(f"the output does not depend on the input {source.name!r}; export a trained model")

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log2
 
 import numpy as np
 import numpy.typing as npt
 
 from ..codes import CODES, Codebook, explicit
-from ..floatnet import Coded
+from ..floatnet import Coded, FloatConv, FloatNetwork
 from ..network import MANTISSAS
 from .requant import KMAX, exponent_grid, nearest_factor, place
 from .weights import CodedWeights
 
-__all__ = ["GRID_TOLERANCE", "book_of", "exact_codes", "exponent_in", "integers_of"]
+__all__ = ["GRID_TOLERANCE", "OWN", "book_of", "exact_codes", "exponent_in", "integers_of", "without_wide_codes"]
 
 GRID_TOLERANCE = 1e-3
 """Relative error of a channel's factor that still counts as taking its codes exactly."""
 
+OWN = "own"
+"""The code that keeps the model's own codes, however wide, and is the default one for all other weights."""
+
 MAX_BITS = 8
 """Bits of a codebook. Models with finer weights are quantized like float ones."""
+
+
+def without_wide_codes(network: FloatNetwork, bits: int) -> FloatNetwork:
+    """``network`` in which only codes of at most ``bits`` bits count as such; wider ones are weights like any others.
+
+    A model of 8-bit weights gets the small engine that was asked for; one that was trained for 4 bits keeps its codes.
+    """
+
+    def kept(coded: Coded | None) -> bool:
+        return coded is not None and (book := book_of(coded.levels)) is not None and book.bits <= bits
+
+    layers = [
+        replace(layer, coded=None) if isinstance(layer, FloatConv) and not kept(layer.coded) else layer
+        for layer in network.layers
+    ]
+    return replace(network, layers=tuple(layers))
 
 
 def exponent_in(book: Codebook, levels: npt.NDArray[np.int64]) -> int | None:

@@ -36,6 +36,7 @@ from .activations import collect, input_range
 from .add import quantize_add
 from .bias import correct_bias
 from .clips import push_clips, readers
+from .coded import OWN, without_wide_codes
 from .concat import quantize_concat
 from .conv import quantize_conv
 from .formats import Format, plan_formats
@@ -53,6 +54,9 @@ Progress = Callable[[int, int, str], None]
 MAX_LEVEL = 1 << 16
 """The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
 
+DEFAULT = "e2m1"
+"""The code that is used when none is asked for."""
+
 CORRECTION_FRAMES = 256
 """Calibration frames that bias correction runs on, at most."""
 
@@ -64,18 +68,22 @@ def quantize(
     network: FloatNetwork,
     x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     *,
-    code: str | Codebook = "e2m1",
+    code: str | Codebook = DEFAULT,
     act_bits: int = 8,
     progress: Progress | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
+
+    Weights that the model holds as codes of no more bits than ``code`` are kept as they are, and with ``code`` "own"
+    those of up to 8 bits.
 
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
     inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
     network, bit for bit. Raises :class:`HwgenError` for data, a code or a bit width that cannot be used, and for a
     layer whose accumulator would get too wide.
     """
-    book = code if isinstance(code, Codebook) else find_codebook(code)
+    own = code == OWN
+    book = code if isinstance(code, Codebook) else find_codebook(DEFAULT if own else code)
     if book.max_level > MAX_LEVEL:
         raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
     if not 2 <= act_bits <= 8:
@@ -93,7 +101,7 @@ def quantize(
         source.name: Tensor(source.name, source.shape, *input_range(source, data[source.name]))
         for source in network.inputs
     }
-    network = push_clips(network, inputs)
+    network = push_clips(network if own else without_wide_codes(network, book.bits), inputs)
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     formats = plan_formats(network, inputs, calibrated, act_bits)
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))

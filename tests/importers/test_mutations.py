@@ -1,6 +1,6 @@
 """500 damaged model files: each is refused in one sentence or read, in bounded time and memory, and nothing else is.
 
-A worker process reads them under limits that the operating system enforces; see :mod:`tests.importers.mutants`.
+A worker process reads them under limits that the operating system enforces; see :mod:`tests.importers.mutant_worker`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from .mutants import MUTANTS
 
 STEP = 7
-"""Each mutant whose index this divides is in the quick test; prime to the number of kinds of damage, so that all of them occur."""
+"""Every so many mutants one is in the quick test; prime to the number of kinds of damage, so that all occur."""
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def _outcomes(folder: Path, first: int, step: int, count: int) -> list[dict[str, Any]]:
     models = folder / "models"
     models.mkdir()
-    command = [sys.executable, "-m", "tests.importers.mutants", *map(str, (models, first, step, count))]
+    command = [sys.executable, "-m", "tests.importers.mutant_worker", *map(str, (models, first, step, count))]
     # One thread: every one of BLAS reserves address space, which is what the limit of memory counts.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)

@@ -331,7 +331,7 @@ def test_real_int8_models_as_integer_networks(real_data, name):
     """The model's own 8-bit codes and formats, on the grid of shift-and-add."""
     x, y = _labelled(real_data, name)
     path = real_data / "mlperf-tiny" / f"{name}_int8.tflite"
-    network = quantize(lower(load_model(path)), x[::2][:128])
+    network = quantize(lower(load_model(path)), x[::2][:128], code="own")
     actual = _flat(run(network, quantize_input(network, x))).argmax(axis=1)
     expected = litert(path.read_bytes(), x).argmax(axis=1)
     assert abs(np.mean(actual == y) - np.mean(expected == y)) < 0.01

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES, explicit
-from hwgen.floatnet import Coded, Fixed
+from hwgen.floatnet import Coded, Fixed, FloatConv, FloatInput, FloatNetwork
 from hwgen.interval import Interval
 from hwgen.network import MANTISSAS, Tensor
+from hwgen.quantize import quantize
 from hwgen.quantize.coded import book_of, exact_codes, exponent_in
 from hwgen.quantize.conv import quantize_conv
 from hwgen.quantize.formats import Format
@@ -151,3 +152,27 @@ def test_many_layers_share_one_sentence():
     conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 20.0), INPUTS)
     (text,) = remarks([(model, replace(conv, name=f"conv{index}")) for index in range(5)])
     assert text.startswith("conv0, conv1, conv2 and 2 more: ")
+
+
+@pytest.mark.parametrize(("code", "name"), [("e2m1", "e2m1"), ("own", "int8"), ("pot3", "pot3")])
+def test_wide_codes_are_kept_only_on_request(code, name):
+    """A model of 8-bit weights gets the small engine that was asked for."""
+    assert quantized_codebook(code, np.arange(-127, 128)) == name
+
+
+@pytest.mark.parametrize(("code", "name"), [("e2m1", "int3"), ("own", "int3"), ("int4", "int3")])
+def test_codes_of_no_more_bits_are_kept(code, name):
+    assert quantized_codebook(code, np.array([-3, -2, -1, 0, 1, 2, 3])) == name
+
+
+def quantized_codebook(code, levels):
+    """The name of the codebook that a dense layer with ``levels`` gets."""
+    weight = levels.reshape(1, 1, 1, -1).astype(np.int64)
+    shape = (1, 1, weight.shape[3])
+    model = FloatConv(
+        "dense", "x", weight / 8.0, np.zeros(1), shape, np.zeros(shape[2]), coded=Coded(weight, np.array([0.125]))
+    )
+    network = FloatNetwork("n", (FloatInput("x", shape),), (model,), ("dense",))
+    pixels = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(np.uint8)
+    (layer,) = quantize(network, pixels, code=code).layers
+    return layer.codebook.name
