@@ -8,7 +8,7 @@ the schedule safer (see ``schedule.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -81,15 +81,30 @@ def actor_of(layer: Layer, folding: Folding) -> Actor:
     match layer:
         case Conv() | Pool():
             geometry = geometry_of(layer)
-            return _direct(layer, folding, geometry) if geometry.direct else _windowed(layer, folding, geometry)
+            direct = geometry.direct
+            return _direct(layer, folding, geometry) if direct else _anchored(_windowed(layer, folding, geometry))
         case Concat():
             return _concat(layer, folding.lanes)
         case Remap():
-            return _remap(layer, folding.lanes)
+            return _anchored(_remap(layer, folding.lanes))
         case Add() | Table():
             words = prod(layer.output.shape) // folding.lanes
             each = np.arange(words)
             return _by_words(layer, [each] * len(layer.sources), folding.lanes, words)
+
+
+def _anchored(actor: Actor) -> Actor:
+    """``actor``, which reads at least one word of a frame.
+
+    One that makes its whole output of padding depends on no input, and its times would have no beginning. The first
+    word of its source is as good a time as any.
+    """
+    (intake,) = actor.intakes
+    if (intake.need != NOTHING).any():
+        return actor
+    need = intake.need.copy()
+    need[0, 0] = 0
+    return replace(actor, intakes=(replace(intake, need=need),))
 
 
 def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor:

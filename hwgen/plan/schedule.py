@@ -74,7 +74,7 @@ def schedule(network: Network, foldings: Sequence[Folding], period: int) -> Sche
     depths = _depths(times, open_edges)
     # Where few words wait, they may as well do so in the engine that makes them, if that keeps up.
     for edge in sorted(depths, key=lambda edge: depths[edge]):
-        if depths[edge] <= 2 * solver.queue(edge) and solver.least_depth(edge, open_edges) == 0:
+        if edge in depths and depths[edge] <= 2 * solver.queue(edge) and solver.least_depth(edge, open_edges) == 0:
             times, growing = solver.solve(period, open_edges - {edge})
             if not growing:
                 open_edges -= {edge}

@@ -110,7 +110,7 @@ def test_real_networks(real_data, model):
     shape = float_network.input_shape
     rng = np.random.default_rng(8)
     raw = rng.normal(0, 20, (16, *shape)) if "kws" in model else rng.integers(0, 256, (16, *shape), np.uint8)
-    net = quantize(float_network, raw)
+    net = quantize(float_network, raw, code="own" if "int8" in model else "e2m1")
     _same_integers(net, {net.input.name: quantize_input(net, raw[:3])})
 
 

@@ -122,7 +122,7 @@ def test_floating_point_codes_reach_the_hardware_unchanged(tmp_path, code, expon
     network = lower(graph)
     (conv,) = (layer for layer in network.layers if isinstance(layer, FloatConv))
     x = RNG.normal(0, 3, (32, 8, 8, 4)).astype(np.float32)
-    (layer,) = quantize(network, x, code="ternary").layers
+    (layer,) = quantize(network, x, code="own").layers
     assert layer.codebook.name == code
     levels = layer.codebook.decode(layer.codes)
     np.testing.assert_array_equal(levels, conv.coded.levels)
