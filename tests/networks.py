@@ -9,10 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgen.bounds import accumulators, addition, window_sum
 from hwgen.codes import CODES, signed_terms
 from hwgen.floatnet import PoolKind, window_shape
-from hwgen.folding import Folding, divisors
 from hwgen.interval import Interval
 from hwgen.network import (
     MANTISSAS,
@@ -28,6 +26,8 @@ from hwgen.network import (
     Table,
     Tensor,
 )
+from hwgen.sizing.bounds import accumulators, addition, window_sum
+from hwgen.sizing.folding import Folding, divisors
 
 from .remaps import crop, depth_to_space, remap, upsample
 

@@ -1,6 +1,6 @@
 """Planning: engine and folding of every layer, before anything is synthesized."""
 
-from ..folding import Folding
+from ..sizing.folding import Folding
 from .outcome import Plan, PlannedFifo, PlannedLayer
 from .search import FILL, plan
 

@@ -14,12 +14,12 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from ..folding import Folding, geometry_of
-from ..geometry import Geometry
-from ..line_buffer import buffer_words, overhang
 from ..network import Add, Concat, Conv, Layer, Pool, Remap, Table
-from ..pipeline import QUEUE_LATENCY, conv_latency, pool_latency, queue_depth, word_latency
-from ..rowmap import READ_CYCLES, RowMap
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.geometry import Geometry
+from ..sizing.line_buffer import buffer_words, overhang
+from ..sizing.pipeline import QUEUE_LATENCY, conv_latency, pool_latency, queue_depth, word_latency
+from ..sizing.rowmap import READ_CYCLES, RowMap
 
 __all__ = ["NOTHING", "Actor", "Intake", "actor_of"]
 

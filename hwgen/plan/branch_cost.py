@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from ..bounds import addition
 from ..codes import signed_terms
-from ..memories import in_block_ram
 from ..network import Add, Concat, Remap, Table, Tensor
-from ..streaming import memories
+from ..sizing.bounds import addition
+from ..sizing.memories import in_block_ram
+from ..sizing.streaming import memories
 from .cost import Cost, block_rams, memory_rams
 
 __all__ = ["end_buffers", "fifo_cost", "fork_cost", "streaming_cost"]

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..bounds import accumulators, tap_interval, window_sum
 from ..floatnet import PoolKind
-from ..folding import Folding, geometry_of
 from ..interval import Interval
-from ..line_buffer import buffer_words
-from ..memories import BANK_WORDS, in_block_ram
 from ..network import Conv, Pool, Tensor
-from ..split import product_interval, split
+from ..sizing.bounds import accumulators, tap_interval, window_sum
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.line_buffer import buffer_words
+from ..sizing.memories import BANK_WORDS, in_block_ram
+from ..sizing.split import product_interval, split
 
 __all__ = ["COEFFICIENTS", "SHELL", "Cost", "block_rams", "layer_cost", "lut_features", "memory_rams"]
 

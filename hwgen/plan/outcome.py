@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..folding import Folding
-from ..graph import Edge
+from ..sizing.folding import Folding
+from ..sizing.graph import Edge
 from .cost import Cost
 
 __all__ = ["Plan", "PlannedFifo", "PlannedLayer"]

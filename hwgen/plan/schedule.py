@@ -24,9 +24,9 @@ from math import lcm, prod
 
 import numpy as np
 
-from ..folding import Folding
-from ..graph import Edge, consumers, edges, input_lanes
 from ..network import Layer, Network
+from ..sizing.folding import Folding
+from ..sizing.graph import Edge, consumers, edges, input_lanes
 from .actors import NOTHING, Actor, IntArray, actor_of
 
 __all__ = ["FIFO_LATENCY", "Schedule", "cycles_per_frame", "schedule"]

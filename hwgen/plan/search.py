@@ -10,9 +10,9 @@ from math import prod
 from ..boards import Board
 from ..boards.frame import buffer_depth
 from ..errors import HwgenError
-from ..folding import Folding, divisors, foldings
-from ..graph import consumers, input_lanes
 from ..network import Conv, Layer, Network, Pool
+from ..sizing.folding import Folding, divisors, foldings
+from ..sizing.graph import consumers, input_lanes
 from .branch_cost import end_buffers, fifo_cost, fork_cost, streaming_cost
 from .cost import SHELL, Cost, block_rams, layer_cost
 from .outcome import Plan, PlannedFifo, PlannedLayer
@@ -23,6 +23,10 @@ __all__ = ["FILL", "plan"]
 
 FILL = 0.85
 """Share of a device's LUTs that a plan uses unless told otherwise: above it place and route gets slow, then fails."""
+
+
+MAX_VALUES = 1 << 22
+"""Most values of one tensor: beyond that a schedule, which looks at every word, takes minutes, and no device is fit."""
 
 
 def plan(
@@ -41,6 +45,12 @@ def plan(
 
     Raises :class:`HwgenError` with the number that is too large when nothing fits.
     """
+    largest = max(network.tensors.values(), key=lambda tensor: prod(tensor.shape))
+    if prod(largest.shape) > MAX_VALUES:
+        raise HwgenError(
+            f"{largest.name!r} has {prod(largest.shape)} values, and {MAX_VALUES} are the most that can be planned;"
+            " use a smaller input"
+        )
     luts = min(board.lut, max_luts) if max_luts is not None else int(board.lut * FILL)
     search = _Search(network, board, luts, clock_mhz or board.frequency_mhz)
     if target_fps is not None:

@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
 from ..network import Add, Tensor
-from ..pipeline import queue_depth
-from ..streaming import validate_lanes
+from ..sizing.pipeline import queue_depth
+from ..sizing.streaming import validate_lanes
 from .delay import delayed
 from .lookup import constants
 from .queue import Queue

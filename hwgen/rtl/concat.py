@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
 from ..network import Concat, Rescale, Tensor
-from ..pipeline import queue_depth
-from ..streaming import validate_lanes
+from ..sizing.pipeline import queue_depth
+from ..sizing.streaming import validate_lanes
 from .delay import delayed
 from .queue import Queue
 from .rescale import Operand, rescale, rescale_latency

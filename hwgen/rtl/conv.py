@@ -8,11 +8,11 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import accumulators, negative_codes, tap_interval
-from ..folding import Folding, geometry_of
 from ..interval import Interval
 from ..network import Conv, Tensor
-from ..split import split
+from ..sizing.bounds import accumulators, negative_codes, tap_interval
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.split import split
 from .direct import Direct
 from .pe import PE
 from .product import multiple

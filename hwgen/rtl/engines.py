@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from ..folding import Folding
 from ..network import Add, Concat, Conv, Layer, Pool, Remap, Table, Tensor
+from ..sizing.folding import Folding
 from .add import AddEngine
 from .concat import ConcatEngine
 from .conv import ConvEngine

@@ -9,10 +9,10 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import window_sum
 from ..floatnet import PoolKind
-from ..folding import Folding, geometry_of
 from ..network import Pool, Tensor
+from ..sizing.bounds import window_sum
+from ..sizing.folding import Folding, geometry_of
 from .direct import Direct
 from .divisors import DivisorIndex
 from .requant import Channel, Requantizer

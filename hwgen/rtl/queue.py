@@ -6,7 +6,7 @@ from amaranth.hdl import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..pipeline import queue_depth
+from ..sizing.pipeline import queue_depth
 
 __all__ = ["Queue", "queue_depth"]
 

@@ -8,8 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..network import Remap, Tensor
-from ..pipeline import queue_depth
-from ..rowmap import READ_CYCLES, RowMap
+from ..sizing.pipeline import queue_depth
+from ..sizing.rowmap import READ_CYCLES, RowMap
 from .delay import delayed
 from .lookup import constants, flag
 from .odometer import Odometer

@@ -8,8 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..network import Table, Tensor
-from ..pipeline import queue_depth
-from ..streaming import table_words, validate_lanes
+from ..sizing.pipeline import queue_depth
+from ..sizing.streaming import table_words, validate_lanes
 from .delay import delayed
 from .queue import Queue
 from .storage import block_attributes

@@ -12,9 +12,9 @@ from amaranth.hdl import *
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..folding import Folding
-from ..graph import Edge, consumers, input_lanes
 from ..network import Network
+from ..sizing.folding import Folding
+from ..sizing.graph import Edge, consumers, input_lanes
 from .engines import engine_of, frames_held, inputs_of
 from .fifo import BranchFifo
 from .fork import Fork

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import Geometry
 from ..network import Conv
+from ..sizing.geometry import Geometry
 
 __all__ = ["rom_words"]
 

@@ -10,9 +10,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..geometry import Geometry
 from ..interval import Interval
-from ..line_buffer import ahead, buffer_words, overhang, touching
+from ..sizing.geometry import Geometry
+from ..sizing.line_buffer import ahead, buffer_words, overhang, touching
 from .odometer import Odometer
 from .storage import block_attributes
 from .stream import beat_signature, pipeline_signal, pixel_stream

@@ -3,9 +3,9 @@
 import numpy as np
 
 from hwgen.floatnet import PoolKind
-from hwgen.folding import Folding
 from hwgen.reference import run
 from hwgen.rtl.top import Core
+from hwgen.sizing.folding import Folding
 
 from ..graphs import two_ends
 from ..networks import SIGNED, conv, frames, pool, tensor

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .models import ACTIVATIONS, Model, Recipe
+from .models import Model, Recipe
+from .operators import ACTIVATIONS
 
 __all__ = ["MAP_STEPS", "random_model"]
 

@@ -27,9 +27,9 @@ from zlib import crc32
 import numpy as np
 
 from hwgen.floatnet import PoolKind
-from hwgen.folding import Folding
 from hwgen.interval import Interval
 from hwgen.network import Layer, Network, Tensor
+from hwgen.sizing.folding import Folding
 
 from .. import networks
 

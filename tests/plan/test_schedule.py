@@ -7,11 +7,11 @@ import pytest
 
 from hwgen.boards import board
 from hwgen.floatnet import PoolKind
-from hwgen.folding import Folding
-from hwgen.graph import Edge
 from hwgen.network import Network
 from hwgen.plan import plan
 from hwgen.plan.schedule import cycles_per_frame, schedule
+from hwgen.sizing.folding import Folding
+from hwgen.sizing.graph import Edge
 
 from ..graphs import residual, two_ends
 from ..networks import SIGNED, add, conv, network, pool, tensor

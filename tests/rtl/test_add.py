@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Out
 from hwgen.interval import Interval
 from hwgen.network import Add
 from hwgen.rtl.rescale import Operand, rescale
-from hwgen.streaming import cycles, legal_lanes, memories
+from hwgen.sizing.streaming import cycles, legal_lanes, memories
 
 from ..networks import BYTE, SIGNED, add, frames, tensor
 from .streams import assert_streams_exactly, frame_ends, streaming_engine

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from hwgen.folding import Folding
 from hwgen.plan.schedule import cycles_per_frame, schedule
 from hwgen.rtl.top import Core
+from hwgen.sizing.folding import Folding
 
 from ..graphs import GRAPHS, residual
 from ..networks import foldings, frames

@@ -7,7 +7,7 @@ import pytest
 
 from hwgen.interval import Interval
 from hwgen.network import Rescale
-from hwgen.streaming import cycles, legal_lanes, memories
+from hwgen.sizing.streaming import cycles, legal_lanes, memories
 
 from ..networks import BYTE, SIGNED, concat, frames, tensor
 from .streams import assert_streams_exactly, frame_ends, streaming_engine

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hwgen.bounds import accumulators, tap_interval
 from hwgen.codes import CODES
-from hwgen.folding import geometry_of
 from hwgen.interval import Interval
 from hwgen.plan import Folding
+from hwgen.sizing.bounds import accumulators, tap_interval
+from hwgen.sizing.folding import geometry_of
 
 from ..networks import BYTE, SIGNED, conv, frames, tensor
 from .drive import assert_exact, run_engine

@@ -25,7 +25,7 @@ from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
 from hwgen.sim.formal import Refuted, StreamRules, driven, prove, prove_always, prove_bounded
-from hwgen.split import split
+from hwgen.sizing.split import split
 
 from ..networks import conv, pool, tensor
 from .mutants import mutate

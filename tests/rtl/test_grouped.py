@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hwgen.bounds import accumulators
 from hwgen.codes import CODES
-from hwgen.folding import Folding, geometry_of
 from hwgen.interval import Interval
+from hwgen.sizing.bounds import accumulators
+from hwgen.sizing.folding import Folding, geometry_of
 
 from ..networks import BYTE, SIGNED, conv, depthwise, foldings, frames, tensor
 from .drive import assert_exact, run_engine

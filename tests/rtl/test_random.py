@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from hwgen.codes import CODES
 from hwgen.floatnet import PoolKind
-from hwgen.folding import divisors
-from hwgen.geometry import Geometry
 from hwgen.interval import Interval
+from hwgen.sizing.folding import divisors
+from hwgen.sizing.geometry import Geometry
 
 from ..networks import BYTE, SIGNED, conv, foldings, frames, network, pool, tensor
 from .test_top import check_core

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hwgen.interval import Interval
-from hwgen.rowmap import LONG_ROW, RowMap
-from hwgen.streaming import MemoryShape, cycles, legal_lanes, memories
+from hwgen.sizing.rowmap import LONG_ROW, RowMap
+from hwgen.sizing.streaming import MemoryShape, cycles, legal_lanes, memories
 
 from ..networks import SIGNED, crop, depth_to_space, frames, remap, tensor, upsample
 from .streams import assert_streams_exactly, frame_ends, streaming_engine

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwgen.interval import Interval
-from hwgen.streaming import MemoryShape, cycles, legal_lanes, memories, table_words
+from hwgen.sizing.streaming import MemoryShape, cycles, legal_lanes, memories, table_words
 
 from ..networks import BYTE, SIGNED, frames, table, tensor
 from .streams import assert_streams_exactly, frame_ends, streaming_engine

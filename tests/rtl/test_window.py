@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hwgen.geometry import Geometry
 from hwgen.interval import Interval
 from hwgen.reference.window import padded
 from hwgen.rtl.window import Window
+from hwgen.sizing.geometry import Geometry
 
 from .drive import beats, words_of
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hwgen.geometry import Geometry
-from hwgen.line_buffer import ahead, buffer_words, overhang, span, touching
+from hwgen.sizing.geometry import Geometry
+from hwgen.sizing.line_buffer import ahead, buffer_words, overhang, span, touching
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .floatnet import Shape, window_shape
+from ..floatnet import Shape, window_shape
 
 __all__ = ["Geometry"]
 

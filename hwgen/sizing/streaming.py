@@ -8,8 +8,8 @@ from __future__ import annotations
 from math import gcd
 from typing import NamedTuple
 
-from .interval import Interval
-from .network import Add, Concat, Remap, Table, Tensor
+from ..interval import Interval
+from ..network import Add, Concat, Remap, Table, Tensor
 from .rowmap import RowMap, remap_lanes
 
 __all__ = ["MemoryShape", "StreamingLayer", "cycles", "legal_lanes", "memories", "table_words", "validate_lanes"]
@@ -28,7 +28,7 @@ class MemoryShape(NamedTuple):
 def legal_lanes(layer: StreamingLayer) -> list[int]:
     """Every legal number of lanes, ascending: what divides the channels of every source and of the output.
 
-    For a Remap also what leaves words whole, see :func:`~hwgen.rowmap.remap_lanes`.
+    For a Remap also what leaves words whole, see :func:`~hwgen.sizing.rowmap.remap_lanes`.
     """
     if isinstance(layer, Remap):
         return remap_lanes(layer)

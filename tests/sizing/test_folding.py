@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hwgen.floatnet import PoolKind
-from hwgen.folding import Folding, divisors, geometry_of, output_lanes
-from hwgen.folding import foldings as foldings_with_fewest_lanes
+from hwgen.sizing.folding import Folding, divisors, geometry_of, output_lanes
+from hwgen.sizing.folding import foldings as foldings_with_fewest_lanes
 
-from .networks import conv, foldings, pool, table, tensor
+from ..networks import conv, foldings, pool, table, tensor
 
 
 def rng():

@@ -15,7 +15,7 @@ from math import gcd
 import numpy as np
 import numpy.typing as npt
 
-from .network import Remap
+from ..network import Remap
 
 __all__ = ["READ_CYCLES", "RowMap", "remap_lanes"]
 

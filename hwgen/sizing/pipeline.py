@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .codes import signed_terms
+from ..codes import signed_terms
+from ..network import Add, Concat, Pool, Remap, Table
 from .memories import BANK_WORDS
-from .network import Add, Concat, Pool, Remap, Table
 from .rowmap import READ_CYCLES
 
 __all__ = ["QUEUE_LATENCY", "conv_latency", "pool_latency", "queue_depth", "word_latency"]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from hwgen.geometry import Geometry
+from hwgen.sizing.geometry import Geometry
 
 NO_PADS = (0, 0, 0, 0)
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwgen.bounds import accumulators, addition, negative_codes, tap_interval, window_sum
 from hwgen.codes import codebook
 from hwgen.floatnet import PoolKind
 from hwgen.interval import Interval
 from hwgen.network import Add, Tensor
+from hwgen.sizing.bounds import accumulators, addition, negative_codes, tap_interval, window_sum
 
-from .networks import BYTE, SIGNED, conv, pool, tensor
+from ..networks import BYTE, SIGNED, conv, pool, tensor
 
 TAPS = 6
 

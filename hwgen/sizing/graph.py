@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .network import Network
+from ..network import Network
 
 __all__ = ["Edge", "consumers", "edges", "input_lanes"]
 

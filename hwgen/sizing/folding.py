@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..network import Conv, Layer, Pool
 from . import streaming
 from .geometry import Geometry
-from .network import Conv, Layer, Pool
 
 __all__ = ["Folding", "divisors", "foldings", "geometry_of", "output_lanes"]
 

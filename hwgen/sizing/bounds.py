@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .interval import Interval
-from .network import Add, Conv, Pool
+from ..interval import Interval
+from ..network import Add, Conv, Pool
 
 __all__ = ["accumulators", "addition", "negative_codes", "tap_interval", "window_sum"]
 

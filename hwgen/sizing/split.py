@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from .codes import Codebook
-from .interval import Interval
+from ..codes import Codebook
+from ..interval import Interval
 
 __all__ = ["Split", "product_interval", "split"]
 
