@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import log10
 from typing import TypedDict
 
@@ -15,6 +15,7 @@ from .network import Network
 from .quantize.clips import push_clips
 from .quantize.frames import count, every_output, frames_per_batch, part
 from .reference import quantize_input, run
+from .tools import WorkDone
 
 __all__ = ["Evaluation", "LayerQuality", "evaluate"]
 
@@ -43,7 +44,7 @@ def evaluate(
     network: Network,
     x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     y: npt.ArrayLike | None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: WorkDone | None = None,
 ) -> Evaluation:
     """Run both networks on raw data ``x`` (N, H, W, C), a dict of such by name for several inputs, and compare them.
 

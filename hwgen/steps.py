@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf, prod
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from .files import (
 )
 from .floatnet import Normalization
 from .network import Conv
-from .tools import Progress
+from .tools import Progress, WorkDone
 
 __all__ = [
     "PathLike",
@@ -262,7 +262,7 @@ def _silent(line: str) -> None:
     """The progress of somebody who does not want any."""
 
 
-def _fraction(progress: Progress) -> Callable[[int, int, str], None]:
+def _fraction(progress: Progress) -> WorkDone:
     """``progress`` for steps that report the work done, all the work, and its name."""
     return lambda done, total, text: progress(f"{text}, {100 * done // max(total, 1)} %")
 

@@ -25,7 +25,7 @@ from .quantizers import DOMAINS, as_identities
 __all__ = ["MIN_OPSET", "load_model"]
 
 MIN_OPSET = 7
-"""From here on broadcasting in ONNX is NumPy's; older models are converted by ``onnx.version_converter``."""
+"""From here on broadcasting in ONNX is NumPy's; ``onnx.version_converter`` converts older models."""
 
 Array = npt.NDArray[np.generic]
 Constants = dict[str, Array]

@@ -14,9 +14,10 @@ from ..importers.graph import Node
 from .affine import absorbed
 from .builder import Builder, Source
 from .elementwise import composed
-from .function import Array, Operand, apply
+from .function import Array, Function, Operand, apply, spread
 from .reader import Reader
-from .value import Value
+from .value import Base, Value
+from .view import from_map
 
 __all__ = ["OPERATORS", "add", "read_add", "read_mean", "read_sub"]
 
@@ -72,10 +73,17 @@ def _layer(builder: Builder, node: Node, data: list[tuple[Value, float]]) -> Val
     terms: list[_Term] = []
     for source, (_, sign) in zip(sources, data, strict=True):
         terms += _terms(builder, node, source, sign)
-    terms = _distinct(terms)
     bias = np.sum([term.offset for term in terms], axis=0)
+    terms = _distinct(terms)
+    if view is None:
+        view = from_map(shape, layout)
+    if not terms:
+        raise HwgenError(f"{node}: what it adds cancels out and leaves a constant; simplify the model")
     if len(terms) == 1:
-        raise HwgenError(f"{node}: it adds a tensor to itself in a way that cannot be simplified; add it once")
+        height, width, _ = sources[0].shape
+        function = Function.of_affine(np.array(terms[0].factor), spread(bias, height * width))
+        base = Base(terms[0].tensor, sources[0].shape)
+        return Value(base, view, replace(function, cause=node), exclusive=False, node=node)
     layer = FloatAdd(
         builder.layer_name(node),
         tuple(term.tensor for term in terms),
@@ -83,8 +91,7 @@ def _layer(builder: Builder, node: Node, data: list[tuple[Value, float]]) -> Val
         bias,
         sources[0].shape,
     )
-    base = builder.append(layer)
-    return Value(base, view, node=node) if view is not None else builder.output(base, shape, layout, node)
+    return Value(builder.append(layer), view, node=node)
 
 
 def _same_order(builder: Builder, node: Node, values: tuple[Value, ...]) -> list[Source] | None:
@@ -124,7 +131,7 @@ def _terms(builder: Builder, node: Node, source: Source, sign: float) -> list[_T
 
 
 def _distinct(terms: list[_Term]) -> list[_Term]:
-    """Terms of one tensor become one."""
+    """Terms of one tensor become one, or none where they cancel out, as ``a`` does in ``(a + b) - a``."""
     merged: dict[str, _Term] = {}
     for term in terms:
         before = merged.get(term.tensor)
@@ -134,7 +141,7 @@ def _distinct(terms: list[_Term]) -> list[_Term]:
             merged[term.tensor] = replace(
                 before, factor=before.factor + term.factor, offset=before.offset + term.offset
             )
-    return list(merged.values())
+    return [term for term in merged.values() if term.factor]
 
 
 def read_add(builder: Builder, reader: Reader) -> Value:

@@ -14,13 +14,13 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import HwgenError
-from ..floatnet import FloatLayer, FloatPool, FloatRemap, FloatTable, Layout, Shape
+from ..floatnet import FloatConcat, FloatLayer, FloatPool, FloatRemap, FloatTable, Layout, Shape
 from ..importers.graph import Node
 from .channels import moved_channels, per_channel
 from .function import IDENTITY, Array, Function, spread
 from .layout import decide, decide_anyhow, reading
 from .value import Base, IndexArray, Value
-from .view import factor, from_map, natural, to_map
+from .view import IntArray, from_map, movements, natural, to_map
 
 __all__ = ["Builder", "Source"]
 
@@ -176,7 +176,7 @@ class Builder:
             if value.base is None or value.base.shape is None:
                 return 0
             index = self.index(value, layout)
-            return int(index is not None and factor(index, value.base.shape) is not None)
+            return int(index is not None and movements(index, value.base.shape) is not None)
 
         first, last = (sum(ease(value, layout) for value in values) for layout in Layout)
         return Layout.CHANNEL_LAST if last > first else Layout.CHANNEL_FIRST
@@ -202,15 +202,18 @@ class Builder:
         return replace(value, base=self._made[key][0], view=base.places(value.view), function=IDENTITY, exclusive=False)
 
     def arranged(self, node: Node, source: Source) -> Source:
-        """``source`` in natural order, by a Remap where it is not."""
+        """``source`` in natural order, by a Remap where it is not, or several and a Concat."""
         if source.natural:
             return source
-        movement = factor(source.index, source.shape)
-        if movement is None:
+        parts = movements(source.index, source.shape)
+        if parts is None:
             raise HwgenError(
-                f"{node}: its input is a map that was reshaped or transposed, which needs a memory for the whole map;"
-                " remove the Reshape or Transpose before it"
+                f"{node}: its input is a map with its values in another order, which needs a memory for the whole map;"
+                " remove the Reshape, Transpose or reflecting Pad before it"
             )
+        if len(parts) > 1:
+            return self._joined(node, source, [channels for channels, _ in parts])
+        ((_, movement),) = parts
         moved = moved_channels(source.index, source.factor, source.offset, source.fill)
         if moved is None:
             if source.plain:
@@ -231,10 +234,32 @@ class Builder:
                 raw,
             )
             self._made[key] = (self.append(layer), None)
-        base = self._made[key][0]
-        index = np.arange(source.index.size, dtype=np.int32).reshape(source.index.shape)
+        return self._rearranged(source.value, self._made[key][0], gain, offset)
+
+    def _joined(self, node: Node, source: Source, parts: list[IntArray]) -> Source:
+        """``source`` in natural order out of ``parts``, channels that a Remap each can make."""
+        if not (source.factor > 0).all():
+            source = self.unscaled(node, source)  # only a scaling that keeps the order may stay behind a Concat
+        fills = np.broadcast_to(source.fill, source.index.shape)
+        pieces = [
+            self.arranged(node, replace(source, index=source.index[..., part], fill=fills[..., part])) for part in parts
+        ]
+        key = ("concat", *(piece.base for piece in pieces))
+        if key not in self._made:
+            name = self._after(source.value, "concat")
+            names, shapes = tuple(piece.base.name for piece in pieces), tuple(piece.shape for piece in pieces)
+            self._made[key] = (self.append(FloatConcat(name, names, shapes)), None)
+        gain, offset = (np.concatenate(each) for each in zip(*((p.factor, p.offset) for p in pieces), strict=True))
+        joined = self._rearranged(source.value, self._made[key][0], gain, offset)
+        order = np.argsort(np.concatenate(parts))
+        return self.arranged(node, replace(joined, index=joined.index[..., order]))
+
+    def _rearranged(self, value: Value, base: Base, gain: Array, offset: Array) -> Source:
+        """What was ``value`` as the tensor ``base`` in natural order, ``gain`` and ``offset`` (C,) still pending."""
+        assert base.shape is not None
+        index = np.arange(int(np.prod(base.shape)), dtype=np.int32).reshape(base.shape)
         function = Function.of_affine(spread(gain, index[..., 0].size), spread(offset, index[..., 0].size))
-        value = replace(source.value, base=base, view=index, function=function, exclusive=False)
+        value = replace(value, base=base, view=index, function=function, exclusive=False)
         return Source(value, base, index, gain, offset, np.zeros(()))
 
     def unscaled(self, node: Node, source: Source) -> Source:

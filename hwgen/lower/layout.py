@@ -6,7 +6,7 @@ import numpy as np
 
 from ..floatnet import Layout, Shape
 from .value import Base, IndexArray
-from .view import border, factor, order_of, to_map
+from .view import border, movements, order_of, to_map
 
 __all__ = ["decide", "decide_anyhow", "reading"]
 
@@ -32,15 +32,19 @@ def decide(base: Base, index: IndexArray) -> None:
             layout = Layout.CHANNEL_LAST
         _fix(base, shape, layout)
         return
+    remaps: dict[tuple[Shape, Layout], int] = {}
     for layout in Layout:
         image = to_map(np.empty(base.declared, np.bool_), layout)
         if image is not None:
             shape = (image.shape[0], image.shape[1], image.shape[2])
             order = order_of(shape) if layout is Layout.CHANNEL_FIRST else None
             trial = Base(base.name, shape, base.declared, order, layout)
-            if factor(trial.places(index), shape) is not None:
-                _fix(base, shape, layout)
-                return
+            parts = movements(trial.places(index), shape)
+            if parts is not None:
+                remaps[shape, layout] = len(parts)
+    if remaps:
+        _fix(base, *min(remaps, key=remaps.__getitem__))
+        return
     decide_anyhow(base)
 
 

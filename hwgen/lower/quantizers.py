@@ -192,15 +192,21 @@ def _linear_format(reader: Reader) -> Fixed:
 
 def read_dequantize(builder: Builder, reader: Reader) -> Value:
     """Nothing more to do behind a QuantizeLinear of the same scale and zero point."""
-    makers = {node.outputs[0]: node for node in reader.graph.nodes}
-    name = reader.node.inputs[0]
-    while name in makers and makers[name].operator in _MOVES:
-        name = makers[name].inputs[0]
-    if name not in makers or makers[name].operator != "QuantizeLinear":
-        raise reader.error("its input must come from a QuantizeLinear; export the model in the QDQ form")
-    other = Reader(reader.graph, makers[name], {})
-    if (_scale(other), _zero(other)) != (_scale(reader), _zero(reader)):
-        raise reader.error(f"its scale and zero point must be those of {makers[name]}; export again")
+    makers = {name: node for node in reader.graph.nodes for name in node.outputs}
+    names, seen = [reader.node.inputs[0]], set[str]()
+    while names:
+        name = names.pop()
+        maker = makers.get(name)
+        if maker is not None and maker.operator in _MOVES:
+            moved = maker.inputs if maker.operator == "Concat" else maker.inputs[:1]
+            names += [source for source in moved if source not in seen]
+            seen.update(moved)
+            continue
+        if maker is None or maker.operator != "QuantizeLinear":
+            raise reader.error("its input must come from a QuantizeLinear; export the model in the QDQ form")
+        other = Reader(reader.graph, maker, {})
+        if (_scale(other), _zero(other)) != (_scale(reader), _zero(reader)):
+            raise reader.error(f"its scale and zero point must be those of {maker}; export again")
     return reader.value(0)
 
 

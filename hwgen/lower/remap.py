@@ -204,12 +204,20 @@ def _blocks(reader: Reader) -> tuple[Value, int, int, int, int, int]:
     return value, block, value.shape[0], value.shape[1], size[0], size[1]
 
 
+def _block_order(reader: Reader) -> str:
+    """Whether a pixel's place in its block is the outer part of its channel (DCR) or the inner one (CRD)."""
+    mode = reader.text("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise reader.error(f"mode={mode} is not known; use DCR or CRD")
+    return mode
+
+
 def read_depth_to_space(builder: Builder, reader: Reader) -> Value:
     """DepthToSpace, in the orders DCR and CRD."""
     value, b, n, c, h, w = _blocks(reader)
     if c % (b * b):
         raise reader.error(f"its {c} channels are no multiple of {b * b}; export again")
-    if reader.text("mode", "DCR") == "DCR":
+    if _block_order(reader) == "DCR":
         split, axes = (n, b, b, c // (b * b), h, w), (0, 3, 4, 1, 5, 2)
     else:
         split, axes = (n, c // (b * b), b, b, h, w), (0, 1, 4, 2, 5, 3)
@@ -217,12 +225,13 @@ def read_depth_to_space(builder: Builder, reader: Reader) -> Value:
 
 
 def read_space_to_depth(builder: Builder, reader: Reader) -> Value:
-    """SpaceToDepth."""
+    """SpaceToDepth, in the orders DCR (the only one until ``mode`` came) and CRD."""
     value, b, n, c, h, w = _blocks(reader)
     if h % b or w % b:
         raise reader.error(f"its map of {h}x{w} is no multiple of {b}; export again")
     split = (n, c, h // b, b, w // b, b)
-    return value.moved(lambda a: a.reshape(split).transpose(0, 3, 5, 1, 2, 4).reshape(n, c * b * b, h // b, w // b))
+    axes = (0, 3, 5, 1, 2, 4) if _block_order(reader) == "DCR" else (0, 1, 3, 5, 2, 4)
+    return value.moved(lambda a: a.reshape(split).transpose(axes).reshape(n, c * b * b, h // b, w // b))
 
 
 OPERATORS: dict[str, Callable[[Builder, Reader], Result]] = {

@@ -37,6 +37,7 @@ class Base:
     declared: tuple[int, ...] = ()
     order: IndexArray | None = None
     layout: Layout = Layout.CHANNEL_FIRST
+    fixed: Fixed | None = None
 
     def places(self, index: IndexArray) -> IndexArray:
         """``index`` into the raw data as one into the channel-last tensor, -1 left as it is."""
@@ -45,8 +46,6 @@ class Base:
         places = self.order[index]
         places[index < 0] = -1
         return places
-
-    fixed: Fixed | None = None
 
 
 def _zero() -> Array:

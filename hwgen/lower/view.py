@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from ..floatnet import Layout, Shape
 
-__all__ = ["Movement", "border", "factor", "from_map", "in_order", "natural", "order_of", "to_map"]
+__all__ = ["Movement", "border", "factor", "from_map", "in_order", "movements", "natural", "order_of", "to_map"]
+
+MAX_ROWS = 8
+"""Rows of a map that one row of a result may read by several :func:`movements`: each is a Remap of its own."""
 
 IntArray = npt.NDArray[np.int64]
 Pads = tuple[int, int, int, int]
@@ -109,6 +112,35 @@ def factor(index: np.ndarray, shape: Shape) -> Movement | None:
         _scattered(kept[1], columns),
         _scattered(kept[2], channels),
     )
+
+
+def movements(index: np.ndarray, shape: Shape) -> list[tuple[IntArray, Movement]] | None:
+    """``index`` as movements that stream, each with the channels (C',) of the result that it makes.
+
+    One movement where :func:`factor` finds it; else one for all channels that read the same rows, because a row of a
+    space-to-depth reads several. None where that does not do either, or a row is read again for a later row of the
+    result: that would be a memory for the map in disguise.
+    """
+    whole = factor(index, shape)
+    if whole is not None:
+        return [(np.arange(index.shape[2]), whole)]
+    if not (index >= 0).any():
+        return None
+    rows = np.where(index < 0, -1, index // (shape[1] * shape[2])).max(axis=1)  # (H, C)
+    kept = rows[(rows >= 0).any(axis=1)]
+    highest = kept.max(axis=1)
+    lowest = np.where(kept < 0, highest[:, None], kept).min(axis=1)
+    if (highest - lowest >= MAX_ROWS).any() or (lowest[1:] <= highest[:-1]).any():
+        return None
+    choices, choice = np.unique(rows, axis=1, return_inverse=True)
+    parts = []
+    for number in range(choices.shape[1]):
+        channels = np.flatnonzero(choice.reshape(-1) == number)
+        part = factor(index[..., channels], shape)
+        if part is None:
+            return None
+        parts.append((channels, part))
+    return parts
 
 
 def _scattered(kept: np.ndarray, values: np.ndarray, otherwise: int = -1) -> IntArray:

@@ -27,15 +27,10 @@ import numpy as np
 from ..network import Layer, Network
 from ..sizing.folding import Folding
 from ..sizing.graph import Edge, consumers, edges, input_lanes
+from ..sizing.pipeline import FIFO_LATENCY, FORK_WORDS
 from .actors import NOTHING, Actor, IntArray, actor_of
 
-__all__ = ["FIFO_LATENCY", "Schedule", "cycles_per_frame", "schedule"]
-
-FIFO_LATENCY = 2
-"""Cycles from a word's entry into a FIFO to its offer (``rtl/fifo.py``)."""
-
-FORK_WORDS = 2
-"""Words in the register slice of a fork (``rtl/fork.py``)."""
+__all__ = ["Schedule", "cycles_per_frame", "schedule"]
 
 NEVER = -(1 << 50)
 """A time before every other: no wait."""

@@ -10,7 +10,7 @@ What the model prescribes itself, codes of weights and formats of tensors, is ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -32,6 +32,7 @@ from ..floatnet import (
 )
 from ..network import Conv, Layer, Network, Tensor
 from ..reference.network import input_integers, layer_function
+from ..tools import WorkDone
 from .activations import collect, input_range
 from .add import quantize_add
 from .bias import correct_bias
@@ -46,10 +47,7 @@ from .pool import quantize_pool
 from .remap import quantize_remap
 from .table import quantize_table
 
-__all__ = ["Progress", "quantize"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with the steps done, the steps in all, and what is being done."""
+__all__ = ["quantize"]
 
 MAX_LEVEL = 1 << 16
 """The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
@@ -70,7 +68,7 @@ def quantize(
     *,
     code: str | Codebook = DEFAULT,
     act_bits: int = 8,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
 
@@ -83,6 +81,8 @@ def quantize(
     layer whose accumulator would get too wide.
     """
     own = code == OWN
+    if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
+        raise HwgenError(f"the model holds no weights as codes of its own; choose a code, such as {DEFAULT}")
     book = code if isinstance(code, Codebook) else find_codebook(DEFAULT if own else code)
     if book.max_level > MAX_LEVEL:
         raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")

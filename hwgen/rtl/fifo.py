@@ -18,12 +18,10 @@ class BranchFifo(wiring.Component):
     Exactly, because depths come from a schedule and their proof is that one entry less does not do. The memory's own
     output register is one of the places.
 
-    Latency: ``LATENCY`` cycles. Throughput: one word per cycle from a depth of 3.
+    Latency: ``sizing.pipeline.FIFO_LATENCY`` cycles. Throughput: one word per cycle from a depth of 3.
 
     Members: ``i``: In(stream of ``shape``), ``o``: Out(stream of ``shape``).
     """
-
-    LATENCY = 2
 
     def __init__(self, shape, depth: int):
         if depth < 1:

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from ..network import Network
 from ..sizing.folding import Folding
 from ..sizing.graph import Edge, consumers, input_lanes
+from ..sizing.pipeline import FORK_WORDS
 from .engines import engine_of, frames_held, inputs_of
 from .fifo import BranchFifo
 from .fork import Fork
@@ -143,6 +144,7 @@ class Core(wiring.Component):
         m = Module()
         network = self._network
         readers = consumers(network)
+        self._frames_held = 0
         waiting: dict[Edge, tuple] = {}  # streams on their way to a reader, with their lanes
 
         ingresses = []
@@ -160,7 +162,6 @@ class Core(wiring.Component):
                 m, _numbered("ingress_fork", index), tensor, ingress.o, port.lanes, readers[tensor.name], waiting
             )
 
-        self._frames_held = 0
         for name, layer, folding in zip(self.engines, network.layers, self._foldings, strict=True):
             sources = [network.tensor(source) for source in layer.sources]
             engine = engine_of(layer, sources, folding)
@@ -191,13 +192,13 @@ class Core(wiring.Component):
         self._count(m, damaged)
         return m
 
-    @staticmethod
-    def _fork(m, name, tensor, stream, lanes, readers, waiting):
+    def _fork(self, m, name, tensor, stream, lanes, readers, waiting):
         """The ``stream`` of ``tensor`` for all its readers."""
         if len(readers) == 1:
             waiting[readers[0]] = stream, lanes
             return
         m.submodules[name] = fork = Fork(tensor.interval, lanes, len(readers))
+        self._frames_held += 1 + FORK_WORDS * lanes // prod(tensor.shape)
         join(m, stream, fork.i)
         waiting.update({edge: (o, lanes) for edge, o in zip(readers, fork.outputs, strict=True)})
 

@@ -1,4 +1,4 @@
-"""Latencies of the engines' pipelines, and the queues that hide them: what is built and what a schedule counts."""
+"""Latencies of engines and of what lies between them, and their queues: what is built and what a schedule counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from ..network import Add, Concat, Pool, Remap, Table
 from .memories import BANK_WORDS
 from .rowmap import READ_CYCLES
 
-__all__ = ["QUEUE_LATENCY", "conv_latency", "pool_latency", "queue_depth", "word_latency"]
+__all__ = [
+    "FIFO_LATENCY",
+    "FORK_WORDS",
+    "QUEUE_LATENCY",
+    "conv_latency",
+    "pool_latency",
+    "queue_depth",
+    "word_latency",
+]
+
+FIFO_LATENCY = 2
+"""Cycles from a word's entry into an ``rtl.fifo.BranchFifo`` to its offer."""
+
+FORK_WORDS = 2
+"""Words in the register slice of an ``rtl.fork.Fork``."""
 
 QUEUE_LATENCY = 2
 """Cycles through an empty ``rtl.queue.Queue``."""

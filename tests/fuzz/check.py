@@ -27,7 +27,7 @@ from .recipe import RATE_FRAMES, Recipe, build, data, foldings
 
 __all__ = ["Failure", "Refused", "check"]
 
-SECONDS = 30
+SECONDS = 60
 """A comparison takes about one."""
 
 LEAST_PERIOD = 16

@@ -37,6 +37,9 @@ __all__ = ["RATE_FRAMES", "Recipe", "build", "build_layer", "data", "describe", 
 
 Recipe = dict[str, Any]
 
+MOST_CYCLES = 1500
+"""Of a layer per frame, where it has a folding with as few."""
+
 RATE_FRAMES = 6
 """Frames after which a core that is never stalled has settled to its rate."""
 
@@ -59,9 +62,14 @@ def describe(recipe: Recipe, name: str) -> dict[str, Any]:
 
 
 def foldings(recipe: Recipe, network: Network) -> list[Folding]:
-    """The folding that the recipe chooses for every layer."""
-    legal = [networks.foldings(layer) for layer in network.layers]
+    """The folding that the recipe chooses for every layer, among those that can be simulated in a few seconds."""
+    legal = [_quick(layer, networks.foldings(layer)) for layer in network.layers]
     return [choice[entry["fold"] % len(choice)] for entry, choice in zip(recipe["layers"], legal, strict=True)]
+
+
+def _quick(layer: Layer, legal: list[Folding]) -> list[Folding]:
+    quick = [folding for folding in legal if folding.cycles(layer) <= MOST_CYCLES]
+    return quick or [min(legal, key=lambda folding: folding.cycles(layer))]
 
 
 def data(recipe: Recipe, network: Network) -> Any:

@@ -92,6 +92,40 @@ def test_a_tensor_and_its_own_function_need_no_addition(onnx_model, same_as_onnx
     assert [type(layer) for layer in layers] == [FloatConv, FloatConv]
 
 
+def test_terms_that_cancel_out_are_not_added(onnx_model, same_as_onnxruntime):
+    nodes = [
+        *CONVS,
+        helper.make_node("Add", ["c0", "c1"], ["s"]),
+        helper.make_node("Add", ["s", "c2"], ["t"]),
+        helper.make_node("Sub", ["t", "c1"], ["y"]),
+    ]
+    *_, added = _lowered(onnx_model, same_as_onnxruntime, nodes)
+    assert (added.sources, added.factors) == (("c0", "c2"), (1.0, 1.0))
+    # One term is no addition: it is what is pending on that tensor.
+    nodes = [
+        *CONVS[:2],
+        helper.make_node("Sub", ["c0", "c1"], ["s"]),
+        helper.make_node("Add", ["s", "o"], ["t"]),
+        helper.make_node("Add", ["t", "c1"], ["u"]),
+        helper.make_node("Conv", ["u", "k"], ["y"]),
+    ]
+    more = {"o": RNG.normal(size=(3, 1, 1)), "k": RNG.normal(size=(2, 3, 1, 1))}
+    assert [type(layer) for layer in _lowered(onnx_model, same_as_onnxruntime, nodes, **more)] == [FloatConv, FloatConv]
+
+
+def test_an_addition_that_cancels_out_altogether_is_refused(onnx_model):
+    nodes = [
+        *CONVS[:2],
+        helper.make_node("Sub", ["c0", "c1"], ["s"]),
+        helper.make_node("Sub", ["c1", "c0"], ["t"]),
+        helper.make_node("Add", ["s", "t"], ["d"], name="n"),
+        helper.make_node("Conv", ["d", "k2"], ["y"]),
+    ]
+    weights = {**{key: WEIGHTS[key] for key in ("k0", "k1")}, "k2": RNG.normal(size=(2, 3, 1, 1))}
+    with pytest.raises(HwgenError, match=r"^node 'n' \(Add\): what it adds cancels out and leaves a constant"):
+        lower(load_model(onnx_model(nodes, SHAPE, weights)))
+
+
 def test_maps_of_one_size_and_of_one_pixel(onnx_model, same_as_onnxruntime):
     """Broadcasting is a Remap that repeats a pixel."""
     nodes = [

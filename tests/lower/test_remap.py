@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from hwgen.errors import HwgenError
-from hwgen.floatnet import FloatConv, FloatPool, Layout, Normalization
+from hwgen.floatnet import FloatConcat, FloatConv, FloatPool, FloatRemap, Layout, Normalization
 from hwgen.importers import load_model
 from hwgen.lower import lower
 
@@ -13,6 +13,7 @@ RNG = np.random.default_rng(5)
 KERNEL = RNG.normal(size=(3, 2, 2, 2))
 DENSE = RNG.normal(size=(3 * 3 * 4, 5))
 CONV = helper.make_node("Conv", ["x", "k"], ["c"])
+TALL = helper.make_node("Conv", ["x", "k"], ["c"], pads=[7, 0, 7, 0])
 MATMUL = helper.make_node("MatMul", ["f", "w"], ["y"])
 SHAPE = ("N", 2, 4, 5)
 
@@ -112,7 +113,26 @@ def test_identity_dropout_and_cast(onnx_model, same_as_onnxruntime):
                 helper.make_node("MaxPool", ["t"], ["y"], name="n", kernel_shape=[1, 1]),
             ],
             {},
-            "node 'n' (MaxPool): its input is a map that was reshaped or transposed",
+            "node 'n' (MaxPool): its input is a map with its values in another order",
+        ),
+        (
+            # Rows that are read backwards, also where another reading of the input's axes would hide it.
+            [
+                helper.make_node("Pad", ["x", "pads"], ["p"], mode="reflect"),
+                helper.make_node("MaxPool", ["p"], ["y"], name="n", kernel_shape=[2, 2]),
+            ],
+            {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+            "node 'n' (MaxPool): its input is a map with its values in another order",
+        ),
+        (
+            # One row of pixels out of 17 rows.
+            [
+                TALL,
+                helper.make_node("Reshape", ["c", "row"], ["r"]),
+                helper.make_node("MaxPool", ["r"], ["y"], name="n", kernel_shape=[1, 1]),
+            ],
+            {"row": np.array([1, 3, 1, -1])},
+            "node 'n' (MaxPool): its input is a map with its values in another order",
         ),
         (
             [CONV, helper.make_node("Cast", ["c"], ["y"], name="n", to=TensorProto.INT32)],
@@ -125,14 +145,14 @@ def test_identity_dropout_and_cast(onnx_model, same_as_onnxruntime):
             "node 'n' (Dropout): training_mode=1 is not supported; export the model for inference",
         ),
         (
-            [CONV, helper.make_node("Flatten", ["c"], ["y"], name="n")],
+            [TALL, helper.make_node("Flatten", ["c"], ["y"], name="n")],
             {},
             "node 'n' (Flatten): the output is a rearranged map; end the model with the map itself or a dense layer",
         ),
     ],
 )
 def test_refused(onnx_model, nodes, extra, reason):
-    used = {"k": KERNEL} if nodes[0] is CONV else {}
+    used = {"k": KERNEL} if nodes[0] in (CONV, TALL) else {}
     kind = TensorProto.INT32 if "INT32" in reason else TensorProto.FLOAT
     if "on" in extra:
         # The flag must be a bool, which comes from a Cast of a constant.
@@ -160,3 +180,83 @@ def test_channel_last_models(onnx_model, same_as_onnxruntime):
     network = same_as_onnxruntime(onnx_model(nodes, ("N", 4, 5, 2), weights), normalization)
     assert (network.input_shape, network.input.layout) == ((4, 5, 2), Layout.CHANNEL_LAST)
     assert [type(layer) for layer in network.layers] == [FloatConv, FloatPool, FloatConv]
+
+
+def _quarters() -> list[NodeProto]:
+    """Every second row and column of ``f``, from each of the four beginnings, as ``q0`` to ``q3``."""
+    return [helper.make_node("Slice", ["f", f"from{i}", "end", "axes", "twos"], [f"q{i}"]) for i in range(4)]
+
+
+QUARTERS = {f"from{i}": np.array([i % 2, i // 2]) for i in range(4)} | {
+    "end": np.array([2**31, 2**31]),
+    "twos": np.array([2, 2]),
+}
+
+
+@pytest.mark.parametrize("behind_a_layer", [False, True])
+def test_a_row_out_of_several(onnx_model, same_as_onnxruntime, behind_a_layer):
+    """YOLO's Focus: every second row in a Remap, joined by a Concat, and the channels in the model's order."""
+    first = helper.make_node("LeakyRelu" if behind_a_layer else "Identity", ["x"], ["f"])
+    nodes = [
+        first,
+        *_quarters(),
+        helper.make_node("Concat", ["q0", "q1", "q2", "q3"], ["j"], axis=1),
+        helper.make_node("Conv", ["j", "k"], ["y"]),
+    ]
+    weights = QUARTERS | {"axes": np.array([2, 3]), "k": RNG.normal(size=(3, 8, 2, 2))}
+    layers = same_as_onnxruntime(onnx_model(nodes, (1, 2, 6, 4), weights)).layers[behind_a_layer:]
+    assert [type(layer) for layer in layers] == [FloatRemap, FloatRemap, FloatConcat, FloatRemap, FloatConv]
+    assert [layer.rows.tolist() for layer in layers[:2]] == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_a_row_out_of_several_channel_last(onnx_model, same_as_onnxruntime):
+    """Swin's patch merging, a negative scaling in front of it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "k0"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Mul", ["r", "m"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["f"], perm=[0, 2, 3, 1]),
+        *_quarters(),
+        helper.make_node("Concat", ["q0", "q1", "q2", "q3"], ["j"], axis=3),
+        helper.make_node("MatMul", ["j", "k1"], ["y"]),
+    ]
+    weights = QUARTERS | {"axes": np.array([1, 2]), "m": np.array([[[[-0.5]]]])}
+    weights |= {"k0": RNG.normal(size=(3, 2, 1, 1)), "k1": RNG.normal(size=(12, 5))}
+    layers = same_as_onnxruntime(onnx_model(nodes, (1, 2, 4, 6), weights), channel_last=True).layers
+    assert sum(isinstance(layer, FloatConcat) for layer in layers) == 1
+
+
+@pytest.mark.parametrize("block", [2, 4])
+def test_space_to_depth_spelt_out(onnx_model, same_as_onnxruntime, block):
+    """PyTorch's PixelUnshuffle, a sum with what PixelShuffle makes of it again."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "six"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["b"], perm=[0, 1, 3, 5, 2, 4]),
+        helper.make_node("Reshape", ["b", "four"], ["c"]),
+        helper.make_node("Tanh", ["c"], ["t"]),
+        helper.make_node("Conv", ["t", "k"], ["d"]),
+        helper.make_node("DepthToSpace", ["d"], ["e"], blocksize=block, mode="CRD"),
+        helper.make_node("Add", ["e", "x"], ["y"]),
+    ]
+    channels = 2 * block**2
+    weights = {
+        "six": np.array([1, 2, 8 // block, block, 8 // block, block]),
+        "four": np.array([1, channels, 8 // block, 8 // block]),
+        "k": RNG.normal(size=(channels, channels, 1, 1)),
+    }
+    layers = same_as_onnxruntime(onnx_model(nodes, (1, 2, 8, 8), weights)).layers
+    assert sum(isinstance(layer, FloatConcat) for layer in layers) == 1
+
+
+def test_a_vector_out_of_a_few_rows(onnx_model, same_as_onnxruntime):
+    """A small map, flattened, beside its own averages: as many Remaps as rows."""
+    nodes = [
+        CONV,
+        helper.make_node("Flatten", ["c"], ["f"]),
+        helper.make_node("ReduceMean", ["c"], ["m"], axes=[2, 3], keepdims=0),
+        helper.make_node("Concat", ["f", "m"], ["j"], axis=1),
+        helper.make_node("MatMul", ["j", "w"], ["y"]),
+    ]
+    weights = {"k": KERNEL, "w": RNG.normal(size=(3 * 3 * 4 + 3, 5))}
+    layers = same_as_onnxruntime(onnx_model(nodes, (1, 2, 4, 5), weights)).layers
+    assert sum(isinstance(layer, FloatRemap) and len(layer.channels) == 12 for layer in layers) == 3

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES, explicit
+from hwgen.errors import HwgenError
 from hwgen.floatnet import Coded, Fixed, FloatConv, FloatInput, FloatNetwork
 from hwgen.interval import Interval
 from hwgen.network import MANTISSAS, Tensor
@@ -165,14 +166,24 @@ def test_codes_of_no_more_bits_are_kept(code, name):
     assert quantized_codebook(code, np.array([-3, -2, -1, 0, 1, 2, 3])) == name
 
 
+def test_own_codes_of_a_model_without_any():
+    network = FloatNetwork("n", (FloatInput("x", (1, 1, 4)),), (dense(np.ones((1, 1, 1, 4))),), ("dense",))
+    with pytest.raises(HwgenError, match="the model holds no weights as codes of its own; choose a code, such as e2m1"):
+        quantize(network, np.ones((2, 1, 1, 4)), code="own")
+
+
 def quantized_codebook(code, levels):
     """The name of the codebook that a dense layer with ``levels`` gets."""
     weight = levels.reshape(1, 1, 1, -1).astype(np.int64)
-    shape = (1, 1, weight.shape[3])
-    model = FloatConv(
-        "dense", "x", weight / 8.0, np.zeros(1), shape, np.zeros(shape[2]), coded=Coded(weight, np.array([0.125]))
-    )
+    model = dense(weight / 8.0, Coded(weight, np.array([0.125])))
+    shape = model.input_shape
     network = FloatNetwork("n", (FloatInput("x", shape),), (model,), ("dense",))
     pixels = np.random.default_rng(0).integers(0, 256, (20, *shape)).astype(np.uint8)
     (layer,) = quantize(network, pixels, code=code).layers
     return layer.codebook.name
+
+
+def dense(weight, codes=None):
+    """A dense layer of one output."""
+    shape = (1, 1, weight.shape[3])
+    return FloatConv("dense", "x", weight, np.zeros(1), shape, np.zeros(shape[2]), coded=codes)
