@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -185,7 +185,8 @@ class _Lowering:
 
     def network(self) -> FloatNetwork:
         """The network, whose outputs come in the model's order. Raises :class:`HwgenError` where they cannot."""
-        outputs = list(dict.fromkeys(self._output(name) for name in self.graph.outputs))
+        named = {name: self._output(name) for name in self.graph.outputs}
+        outputs = tuple(dict.fromkeys(named.values()))
         if not self.builder.layers:
             raise HwgenError("the model has no layer that computes something; there is nothing to build")
         needed = set(outputs)
@@ -199,7 +200,7 @@ class _Lowering:
             FloatInput(base.name, self.builder.settle(base), base.layout, base.fixed) for base in self.inputs
         )
         return FloatNetwork(
-            self.graph.name, inputs, tuple(layers[::-1]), tuple(outputs), self._notes(layers[-1]), self.normalization
+            self.graph.name, inputs, tuple(layers[::-1]), outputs, self._notes(layers[-1], named), self.normalization
         )
 
     def _output(self, name: str) -> str:
@@ -225,7 +226,7 @@ class _Lowering:
                 f"{node}: the output is a rearranged map; end the model with the map itself or a dense layer"
             ) from error
 
-    def _notes(self, first: FloatLayer) -> tuple[str, ...]:
+    def _notes(self, first: FloatLayer, outputs: Mapping[str, str]) -> tuple[str, ...]:
         notes = []
         if self.normalization != Normalization():
             notes.append(f"The input normalisation is folded into {first.name}: hardware takes raw input values.")
@@ -237,6 +238,10 @@ class _Lowering:
             f"{node} at the end is left away: the largest logit stays the largest, so the class is the same."
             for node in self.dropped.values()
         ]
+        for tensor in dict.fromkeys(outputs.values()):
+            same = [repr(name) for name, made in outputs.items() if made == tensor]
+            if len(same) > 1:
+                notes.append(f"outputs {', '.join(same)} are one tensor here: it leaves the core once, as {tensor!r}.")
         return tuple(note[0].upper() + note[1:] for note in notes)
 
 

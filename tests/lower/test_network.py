@@ -154,3 +154,18 @@ def test_a_node_without_input_is_refused(onnx_model):
     ]
     with pytest.raises(HwgenError, match=r"^node 'noise' \(RandomNormal\): operator RandomNormal is not supported"):
         lower(load_model(onnx_model(nodes, (1, 2, 4, 4))))
+
+
+def test_outputs_that_are_one_tensor_leave_once_with_a_note(onnx_model):
+    weight = np.ones((2, 3), np.float32)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["y"], transB=1),
+        helper.make_node("Identity", ["y"], ["copy"]),
+    ]
+    path = onnx_model(nodes, [1, 3], {"w": weight})
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("copy", TensorProto.FLOAT, [1, 2]))
+    onnx.save(model, path)
+    network = lower(load_model(path))
+    assert len(network.outputs) == 1
+    assert any("outputs 'y', 'copy' are one tensor" in note.replace("Outputs", "outputs") for note in network.notes)
