@@ -5,9 +5,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2
+N      ?= 100
+SEED   ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit cosim synth slow wheel clean
+.PHONY: help demo test lint format types unit cosim synth slow fuzz wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ synth: $(VENV)/.installed-dev ## only the tests that run Yosys or nextpnr
 
 slow: $(VENV)/.installed-dev ## the tests that take minutes
 	$(PYTEST) -m slow
+
+fuzz: $(VENV)/.installed-dev ## N random networks from SEED on: reference == hardware (make fuzz N=1000 SEED=0)
+	$(BIN)/python -m tests.fuzz --count $(N) --seed $(SEED)
 
 wheel: $(BIN)/python ## dist/*.whl, from a clean build folder
 	rm -rf build

@@ -28,13 +28,13 @@ from hwgen.boards.top import BoardTop
 from hwgen.codes import codebook
 from hwgen.emit.verilog import to_verilog
 from hwgen.floatnet import PoolKind, Shape, window_shape
-from hwgen.folding import Folding
 from hwgen.interval import Interval
 from hwgen.network import Conv, Network, Pool, Requant, Tensor
 from hwgen.plan.cost import Cost, block_rams, layer_cost, lut_features
 from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
 from hwgen.rtl.top import Core
+from hwgen.sizing.folding import Folding
 from hwgen.synth.nextpnr import usage_in_log
 from hwgen.synth.yosys import map_to_cells
 

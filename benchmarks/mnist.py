@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hwgen import api, store, tools
-from hwgen.data import load_data
+from hwgen.data import inputs_of, load_data
 from hwgen.reference import dequantized, quantize_input, run
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,7 +45,7 @@ def accuracy(model: Path, work: Path, options: dict) -> list[dict]:
         api.quantize(model, work / "calib.npz", file, code=code, **options["normalization"])
         judged = api.evaluate(file, work / "test.npz")
         network = store.load(file)
-        x = quantize_input(network, load_data(work / "test.npz", network.input.shape).channel_last(network.input.shape))
+        x = quantize_input(network, load_data(work / "test.npz", inputs := inputs_of(network)).channel_last(inputs))
         started = time.monotonic()
         integers = run(network, x).reshape(len(x), -1)
         rate = len(x) / (time.monotonic() - started)

@@ -2,8 +2,8 @@
 
 The protocol (8N1, 115200 baud unless chosen otherwise):
 
-* host to board: the raw bytes of one frame, ``core.lanes * core.input_beats`` of them, channel-last, nothing else;
-* board to host: ``core.output_words`` signed 32-bit integers, low byte first.
+* host to board: the raw bytes of one frame, channel-last, nothing else; of several inputs one after the other;
+* board to host: the results as signed 32-bit integers, low byte first; of several outputs one after the other.
 
 A host that waits for the answer before it sends the next frame is always safe. It may send ahead as long as the frame
 buffer has room (see ``frame.py``). There are no commands and no checksums: a host resynchronises by a pause. When the
@@ -18,9 +18,10 @@ milliseconds, and is only ever waited for after an error.
 from __future__ import annotations
 
 from amaranth.hdl import *
-from amaranth.lib import io, wiring
+from amaranth.lib import io, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.rtl.fifo import BranchFifo
 from hwgen.rtl.uart import Receiver, Transmitter, baud_divisor
 
 from .frame import FrameBuffer
@@ -34,8 +35,10 @@ TIMEOUT_S = 0.05
 class BoardTop(wiring.Component):
     """A core with its serial port, as plain pins.
 
-    core: a component with AXI4-Stream ports ``s_axis_*`` (bytes in, ``lanes`` per beat, low byte first) and
-    ``m_axis_*`` (one 32-bit word per beat), and attributes ``lanes``, ``input_beats``, ``output_words``.
+    core: a component with an AXI4-Stream slave for each of ``core.inputs`` (low byte first) and a master for each of
+    ``core.outputs`` (one 32-bit word per beat), see ``rtl.top.InputPort`` and ``OutputPort``. The line is one, the
+    core takes all its inputs at once and makes all its outputs at once: every input but the last and every output but
+    the first has a FIFO of a whole frame.
 
     Members
     -------
@@ -57,7 +60,7 @@ class BoardTop(wiring.Component):
         m = Module()
         m.submodules.core = self._core
         m.submodules.receiver = receiver = Receiver(self._divisor)
-        m.submodules.frames = frames = FrameBuffer(self._core.lanes * self._core.input_beats)
+        m.submodules.frames = frames = FrameBuffer(sum(i.lanes * i.beats for i in self._core.inputs))
         m.submodules.transmitter = transmitter = Transmitter(self._divisor)
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx), frames.data.eq(receiver.data)]
 
@@ -93,41 +96,97 @@ class BoardTop(wiring.Component):
             m.d.sync += self.active.eq(0)
         return m
 
+    def _axis(self, port):
+        return {name: getattr(self._core, port.prefix + name) for name in ("tdata", "tvalid", "tready", "tlast")}
+
     def _feed(self, m, octets):
-        """Bytes into beats, low byte first, and ``tlast`` by counting."""
-        core = self._core
-        beat = Signal(8 * core.lanes)
-        lane = Signal(range(core.lanes))
-        index = Signal(range(core.input_beats))
+        """Bytes to the inputs, a frame of each in turn."""
+        ports = self._core.inputs
+        if len(ports) == 1:
+            self._beats(m, octets, ports[0])
+            return
+        turn = Signal(range(len(ports)))
+        count = Signal(range(max(port.lanes * port.beats for port in ports)))
+        parts = [stream.Signature(8).create(path=(f"input{number}",)) for number in range(len(ports))]
+        with m.Switch(turn):
+            for number, (part, port) in enumerate(zip(parts, ports, strict=True)):
+                with m.Case(number):
+                    m.d.comb += [part.valid.eq(octets.valid), octets.ready.eq(part.ready)]
+                    with m.If(part.valid & part.ready):
+                        m.d.sync += count.eq(count + 1)
+                        with m.If(count == port.lanes * port.beats - 1):
+                            m.d.sync += [count.eq(0), turn.eq((number + 1) % len(ports))]
+        for number, (part, port) in enumerate(zip(parts, ports, strict=True)):
+            m.d.comb += part.payload.eq(octets.payload)
+            if number < len(ports) - 1:
+                m.submodules[f"input{number}"] = waiting = BranchFifo(8, port.lanes * port.beats)
+                wiring.connect(m, part, waiting.i)
+                part = waiting.o
+            self._beats(m, part, port)
+
+    def _beats(self, m, octets, port):
+        """Bytes into beats of one input, low byte first, and ``tlast`` by counting."""
+        axis = self._axis(port)
+        beat = Signal(8 * port.lanes)
+        lane = Signal(range(port.lanes))
+        index = Signal(range(port.beats))
         last = Signal()
         valid = Signal()
         m.d.comb += [
             octets.ready.eq(~valid),
-            last.eq(index == core.input_beats - 1),
-            core.s_axis_tdata.eq(beat),
-            core.s_axis_tvalid.eq(valid),
-            core.s_axis_tlast.eq(last),
+            last.eq(index == port.beats - 1),
+            axis["tdata"].eq(beat),
+            axis["tvalid"].eq(valid),
+            axis["tlast"].eq(last),
         ]
-        with m.If(valid & core.s_axis_tready):
+        with m.If(valid & axis["tready"]):
             m.d.sync += [valid.eq(0), index.eq(Mux(last, 0, index + 1))]
         with m.If(octets.valid & octets.ready):
             m.d.sync += [beat.eq(Cat(beat, octets.payload)[8:]), lane.eq(lane + 1)]
-            with m.If(lane == core.lanes - 1):
+            with m.If(lane == port.lanes - 1):
                 m.d.sync += [lane.eq(0), valid.eq(1)]
+
+    def _results(self, m):
+        """The words of all outputs, a frame of each in turn: valid, ready, data, and last of the last output's."""
+        ports = self._core.outputs
+        valid, ready, data, last = Signal(), Signal(), Signal(32), Signal()
+        parts = []
+        for number, port in enumerate(ports):
+            axis = self._axis(port)
+            part = stream.Signature(33).create(path=(f"output{number}",))
+            m.d.comb += [
+                part.valid.eq(axis["tvalid"]),
+                part.payload.eq(Cat(axis["tdata"], axis["tlast"])),
+                axis["tready"].eq(part.ready),
+            ]
+            if number:
+                m.submodules[f"output{number}"] = waiting = BranchFifo(33, port.words)
+                wiring.connect(m, part, waiting.i)
+                part = waiting.o
+            parts.append(part)
+        turn = Signal(range(len(ports)))
+        with m.Switch(turn):
+            for number, part in enumerate(parts):
+                with m.Case(number):
+                    m.d.comb += [valid.eq(part.valid), part.ready.eq(ready), data.eq(part.payload[:32])]
+                    m.d.comb += last.eq(part.payload[32] if number == len(ports) - 1 else 0)
+                    with m.If(valid & ready & part.payload[32]):
+                        m.d.sync += turn.eq((number + 1) % len(ports))
+        return valid, ready, data, last
 
     def _answer(self, m, octets):
         """Words into bytes, low byte first; the result is a strobe with the last byte of a frame."""
-        core = self._core
+        valid, ready, data, ends = self._results(m)
         word = Signal(32)
         left = Signal(range(5))
         last = Signal()
         m.d.comb += [
-            core.m_axis_tready.eq(left == 0),
+            ready.eq(left == 0),
             octets.valid.eq(left != 0),
             octets.payload.eq(word[:8]),
         ]
-        with m.If(core.m_axis_tvalid & core.m_axis_tready):
-            m.d.sync += [word.eq(core.m_axis_tdata), last.eq(core.m_axis_tlast), left.eq(4)]
+        with m.If(valid & ready):
+            m.d.sync += [word.eq(data), last.eq(ends), left.eq(4)]
         with m.If(octets.valid & octets.ready):
             m.d.sync += [word.eq(word >> 8), left.eq(left - 1)]
         return last & octets.valid & octets.ready & (left == 1)

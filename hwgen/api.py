@@ -10,7 +10,7 @@ Import it as ``from hwgen import api``: ``hwgen.quantize`` and ``hwgen.synth`` a
 """
 
 from .build import build, demo
-from .steps import check, evaluate, generate, quantize, simulate, synth
+from .steps import check, evaluate, export, generate, quantize, simulate, synth
 from .tools import Progress
 
-__all__ = ["Progress", "build", "check", "demo", "evaluate", "generate", "quantize", "simulate", "synth"]
+__all__ = ["Progress", "build", "check", "demo", "evaluate", "export", "generate", "quantize", "simulate", "synth"]

@@ -30,20 +30,18 @@ FRAMES = 4
 def check_model(path: Path, normalization: Normalization, progress: Progress) -> dict[str, Any]:
     """See :func:`hwgen.api.check`, which returns this with the model's path and the seconds."""
     from .importers import load_model
-    from .lower import lower, problems
+    from .lower import analyse, summary
 
     graph = load_model(path)
-    network, reason = None, None
-    try:
-        network = lower(graph, normalization)
-    except HwgenError as error:
-        reason = str(error)
-    refused = problems(graph)
+    found = analyse(graph, normalization)
+    network = found if isinstance(found, FloatNetwork) else None
+    refused = () if isinstance(found, FloatNetwork) else found
     layers = [_row(graph, node, refused) for node in graph.nodes]
     return {
         "supported": network is not None,
-        "reason": reason,
-        "input_shape": list(graph.input_shape[1:]),
+        "reason": None if network is not None else summary(refused),
+        "input_shape": list(graph.shapes[graph.inputs[0]][1:]),
+        "inputs": [{"name": name, "shape": list(graph.shapes[name][1:])} for name in graph.inputs],
         "macs": sum(layer["macs"] for layer in layers),
         "parameters": sum(layer["parameters"] for layer in layers),
         "layers": layers,
@@ -82,6 +80,9 @@ def _macs(graph: FloatGraph, node: Node) -> int:
         return 0
     if node.operator == "Conv":
         return prod(shape) * weight[0].size
+    if node.operator == "ConvTranspose":
+        source = graph.shapes.get(node.inputs[0])
+        return 0 if source is None else prod(source) * weight[0].size
     if node.operator in ("Gemm", "MatMul"):
         rows = weight.shape[1] if node.attributes.get("transB") else weight.shape[-2]
         return prod(shape) * rows
@@ -98,7 +99,8 @@ def _boards(network: FloatNetwork, progress: Progress) -> list[dict[str, Any]]:
     if None not in rows.values():
         return [_board(name, None, reason) for name, reason in rows.items()]
     progress("quantizing on random frames")
-    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, *network.input_shape), np.uint8)
+    rng = np.random.default_rng(0)
+    frames = {entry.name: rng.integers(0, 256, (FRAMES, *entry.shape), np.uint8) for entry in network.inputs}
     try:
         quantized = quantize(network, frames, code=CODE)
     except HwgenError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from math import log10
 from typing import TypedDict
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from .errors import HwgenError
 from .floatnet import FloatNetwork
-from .lower import evaluate as evaluate_float
 from .network import Network
-from .quantize.activations import frames_per_batch
 from .quantize.clips import push_clips
+from .quantize.frames import count, every_output, frames_per_batch, part
 from .reference import quantize_input, run
+from .tools import WorkDone
 
 __all__ = ["Evaluation", "LayerQuality", "evaluate"]
 
@@ -42,53 +42,68 @@ class Evaluation(TypedDict):
 def evaluate(
     float_network: FloatNetwork,
     network: Network,
-    x: npt.ArrayLike,
+    x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     y: npt.ArrayLike | None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: WorkDone | None = None,
 ) -> Evaluation:
-    """Run both networks on raw data ``x`` (N, H, W, C) and compare them.
+    """Run both networks on raw data ``x`` (N, H, W, C), a dict of such by name for several inputs, and compare them.
 
-    y: labels (N,), the index of the right output, or None. The layers are those of ``network``, in order; an activation
-    that quantization moved in front of a maximum pool is moved in the float network too, so that like is compared with
-    like. Raises :class:`HwgenError` when data, labels and networks do not belong together.
+    y: labels (N,), the index of the right value of the first output, or None. The layers are those of ``network``, in
+    order; an activation that quantization moved in front of a maximum pool is moved in the float network too, so that
+    like is compared with like. Raises :class:`HwgenError` when data, labels and networks do not belong together.
     """
-    data = np.asarray(x)
+    model = _same_layers(float_network, network)
+    given = x if isinstance(x, Mapping) else {model.inputs[0].name: x}
+    data = {name: np.asarray(values) for name, values in given.items()}
     integers = quantize_input(network, data)
+    samples = count(data)
     labels = None if y is None else np.asarray(y)
-    if not len(data):
-        raise HwgenError("data must hold at least one sample")
-    if labels is not None and (labels.shape != data.shape[:1] or labels.dtype.kind not in "iu"):
-        raise HwgenError(f"labels must be {len(data)} whole numbers, not {labels.dtype} of shape {labels.shape}")
-    model = push_clips(float_network, network.input.interval, network.input.scale)
-    names = [layer.output.name for layer in network.layers]
-    if [layer.name for layer in model.layers] != names or model.input_shape != network.input.shape:
-        raise HwgenError("the quantized network was not made from this model; quantize the model again")
+    if not samples or any(len(values) != samples for values in data.values()):
+        raise HwgenError("data must hold at least one sample, and as many for each input")
+    if labels is not None and (labels.shape != (samples,) or labels.dtype.kind not in "iu"):
+        raise HwgenError(f"labels must be {samples} whole numbers, not {labels.dtype} of shape {labels.shape}")
 
+    names = [layer.name for layer in network.layers]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     right = np.zeros(2, np.int64)
     batch = frames_per_batch(model)
-    for start in range(0, len(data), batch):
-        part = slice(start, start + batch)
-        expected = evaluate_float(model, data[part], every=True)
-        actual = run(network, integers[part], every=True)
+    for start in range(0, samples, batch):
+        chosen = slice(start, start + batch)
+        frames, inputs = part(data, chosen), part(integers, chosen)
+        expected = every_output(model, frames)
+        actual = run(network, inputs, every=True)
         for layer in network.layers:
-            real = expected[layer.name]
-            difference = real - layer.output.scale * actual[layer.output.name]
-            signal[layer.output.name] += float(np.vdot(real, real))
-            noise[layer.output.name] += float(np.vdot(difference, difference))
+            # Values beyond every number, of a logarithm of 0 say, have no noise that could be measured.
+            real = np.nan_to_num(expected[layer.name], posinf=0, neginf=0)
+            difference = np.where(np.isfinite(expected[layer.name]), real - layer.output.scale * actual[layer.name], 0)
+            signal[layer.name] += float(np.vdot(real, real))
+            noise[layer.name] += float(np.vdot(difference, difference))
         if labels is not None:
-            for which, logits in enumerate((expected[names[-1]], actual[names[-1]])):
-                right[which] += np.count_nonzero(logits.reshape(len(logits), -1).argmax(axis=1) == labels[part])
+            first = network.outputs[0]
+            for which, outputs in enumerate(({**frames, **expected}, {**inputs, **actual})):
+                logits = outputs[first].reshape(len(labels[chosen]), -1)
+                right[which] += np.count_nonzero(logits.argmax(axis=1) == labels[chosen])
         if progress is not None:
-            progress(min(start + batch, len(data)), len(data), "evaluating")
+            progress(min(start + batch, samples), samples, "evaluating")
 
-    accuracies = None if labels is None else (right / len(data)).tolist()
+    accuracies = None if labels is None else (right / samples).tolist()
     return {
-        "samples": len(data),
+        "samples": samples,
         "float_accuracy": None if accuracies is None else accuracies[0],
         "accuracy": None if accuracies is None else accuracies[1],
         "layers": [{"name": name, "sqnr_db": _decibels(signal[name], noise[name])} for name in names],
     }
+
+
+def _same_layers(float_network: FloatNetwork, network: Network) -> FloatNetwork:
+    """The float network with a layer for each of ``network``'s."""
+    inputs = {tensor.name: tensor for tensor in network.inputs}
+    if [(source.name, source.shape) for source in float_network.inputs] == [(t.name, t.shape) for t in network.inputs]:
+        model = push_clips(float_network, inputs)
+        layers = [(layer.name, layer.output.shape) for layer in network.layers]
+        if [(layer.name, layer.output_shape) for layer in model.layers] == layers and model.outputs == network.outputs:
+            return model
+    raise HwgenError("the quantized network was not made from this model; quantize the model again")
 
 
 def _decibels(signal: float, noise: float) -> float | None:

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from .files import read_json
-from .network import Conv, Network
+from .network import Conv, Layer, Network, Pool
 
 __all__ = ["layer_rows", "sustained"]
 
 
 def layer_rows(network: Network) -> list[dict[str, Any]]:
-    """One row per layer: ``name, kind, shape, macs, weights, weight_bits, activation_bits``; a pool has no weights."""
+    """One row per layer: ``name, kind, shape, macs, weights, weight_bits, activation_bits``; no weights count as 0."""
     return [
         {
             "name": layer.name,
-            "kind": "conv" if isinstance(layer, Conv) else f"{layer.kind.value} pool",
+            "kind": _kind(layer),
             "shape": layer.output.shape,
             "macs": layer.macs if isinstance(layer, Conv) else 0,
             "weights": layer.codes.size if isinstance(layer, Conv) else 0,
@@ -26,6 +26,15 @@ def layer_rows(network: Network) -> list[dict[str, Any]]:
         }
         for layer in network.layers
     ]
+
+
+def _kind(layer: Layer) -> str:
+    match layer:
+        case Conv(depthwise=True):
+            return "depthwise conv"
+        case Pool():
+            return f"{layer.kind.value} pool"
+    return type(layer).__name__.lower()
 
 
 def sustained(folder: Path, figures: Mapping[str, Any]) -> dict[str, Any]:

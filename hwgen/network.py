@@ -1,14 +1,15 @@
 """The Network: frozen integer data that the reference, the planner and the generator all walk.
 
-A layer takes one integer tensor and makes another. Every tensor carries its interval, its shape (channel-last) and the
-real value of one unit. Between accumulator and tensor stands a :class:`Requant`, exact in integers::
+A layer takes one or more integer tensors and makes another, which has the layer's name. Every tensor carries its
+interval, its shape (channel-last) and the real value of one unit. Between accumulator and tensor stands a
+:class:`Requant`, exact in integers::
 
     y = clip((acc * mul + add) >> shift, lo, hi)          >> is floor; add holds the bias and the rounding half
 
 so rounding is half up, ``floor(v + 1/2)``, everywhere. ``mul`` is a sum of at most :data:`MAX_TERMS` signed powers of
 two per output channel, hence shift-and-add in hardware too.
 
-No behaviour beyond validation lives here; ``store.py`` is the file format.
+No behaviour beyond validation (``hwgen/validate.py``) lives here; ``store.py`` is the file format.
 """
 
 from __future__ import annotations
@@ -19,18 +20,37 @@ import numpy as np
 import numpy.typing as npt
 
 from .codes import Codebook, signed_terms
-from .floatnet import Normalization, PoolKind, Shape, window_shape
+from .floatnet import Layout, Normalization, PoolKind, Shape
 from .interval import Interval
 
-__all__ = ["MANTISSAS", "MAX_TERMS", "Conv", "Layer", "Network", "Pool", "Requant", "Tensor"]
+__all__ = [
+    "MANTISSAS",
+    "MAX_TERMS",
+    "RESCALE_TERMS",
+    "Add",
+    "Concat",
+    "Conv",
+    "Layer",
+    "Network",
+    "Pool",
+    "Remap",
+    "Requant",
+    "Rescale",
+    "Table",
+    "Tensor",
+]
 
 IntArray = npt.NDArray[np.int64]
 
 MAX_TERMS = 2
-"""Signed powers of two in a requantization factor."""
+"""Signed powers of two in a requantization factor, which differs from channel to channel and is a run-time value."""
 
 MANTISSAS = (8, 9, 10, 12, 14, 15)
 """Every value in 8..15 that is a sum of at most two signed powers of two: one octave of requantization factors."""
+
+RESCALE_TERMS = 4
+"""Signed powers of two in a factor of a whole tensor. It is wired into the hardware, so more terms are cheap, and two
+tensors that meet need their scales in a finer ratio than the grid of :data:`MANTISSAS` has."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +82,39 @@ class Requant:
             raise ValueError(f"shift must be >= 0 and lo <= hi, not {self.shift}, {self.lo}, {self.hi}")
 
 
+@dataclass(frozen=True)
+class Rescale:
+    """``clip((x * mul + add) >> shift, lo, hi)`` of every value of a tensor: its units become another tensor's."""
+
+    mul: int
+    add: int
+    shift: int
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        if self.mul <= 0 or len(signed_terms(self.mul)) > RESCALE_TERMS:
+            raise ValueError(f"mul must be a positive sum of at most {RESCALE_TERMS} powers of two, not {self.mul}")
+        if self.shift < 0 or self.lo > self.hi:
+            raise ValueError(f"shift must be >= 0 and lo <= hi, not {self.shift}, {self.lo}, {self.hi}")
+
+
+class _OneSource:
+    """A layer that reads one tensor."""
+
+    source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(_OneSource):
     """Convolution by coded weights: ``acc = sum(level(codes) * x)`` over the kernel, then ``requant``.
 
-    codes: (O, kh, kw, I) uint8; weight_scale: (O,) float, real weight = weight_scale * level, for reports and the
+    codes: (O, kh, kw, I / groups) uint8, where output channel ``o`` reads the input channels of group
+    ``o // (O / groups)``; weight_scale: (O,) float, real weight = weight_scale * level, for reports and the
     float twin only. pad_value: (I,) integers that stand for the model's zero outside the map.
     """
 
@@ -81,10 +129,17 @@ class Conv:
     pads: tuple[int, int, int, int]
     requant: Requant
     output: Tensor
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
     @property
     def kernel(self) -> tuple[int, int]:
         return self.codes.shape[1], self.codes.shape[2]
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every output channel reads one input channel, and each input channel makes one output channel."""
+        return self.groups == self.input_shape[2] == self.codes.shape[0] > 1
 
     @property
     def macs(self) -> int:
@@ -93,10 +148,12 @@ class Conv:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
-    """Maximum of a window (``requant`` is None), or its sum followed by ``requant`` (one factor, given per channel).
+class Pool(_OneSource):
+    """Maximum of a window (``requant`` is None), or its sum followed by ``requant``.
 
-    Padding is the interval's lowest value for a maximum and 0 for a sum.
+    Padding is the interval's lowest value for a maximum and 0 for a sum. divisors: as in ``FloatPool``. Without them
+    ``requant`` has one value per channel, all alike; with them one value for every distinct divisor (the product of a
+    row's and a column's), ascending.
     """
 
     name: str
@@ -108,61 +165,122 @@ class Pool:
     pads: tuple[int, int, int, int]
     requant: Requant | None
     output: Tensor
+    dilation: tuple[int, int] = (1, 1)
+    divisors: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    @property
+    def distinct_divisors(self) -> tuple[int, ...]:
+        """Every divisor that occurs, ascending; what ``requant`` is indexed by when there are ``divisors``."""
+        if self.divisors is None:
+            return (self.kernel[0] * self.kernel[1],)
+        return tuple(sorted({a * b for a in set(self.divisors[0]) for b in set(self.divisors[1])}))
 
 
-Layer = Conv | Pool
+@dataclass(frozen=True, eq=False)
+class Add:
+    """``clip((sum(x * mul) + add) >> shift, lo, hi)`` of tensors of one shape.
+
+    mul: one nonzero integer of either sign per source, of at most ``RESCALE_TERMS`` powers of two; add: (C,) int64.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    mul: tuple[int, ...]
+    add: IntArray
+    shift: int
+    lo: int
+    hi: int
+    output: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Concat:
+    """The channels of several tensors after each other, each rescaled to the output's unit where it differs (None)."""
+
+    name: str
+    sources: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    rescale: tuple[Rescale | None, ...]
+    output: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Table(_OneSource):
+    """``values[channel or 0][x - lowest]`` of every value ``x``, where ``lowest`` is that of the source's interval.
+
+    values: (1 or C, number of values in the source's interval) int64.
+    """
+
+    name: str
+    source: str
+    values: IntArray
+    output: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Remap(_OneSource):
+    """Values in another place, as ``FloatRemap`` says; ``fill`` is an integer. Interval and scale are the source's."""
+
+    name: str
+    source: str
+    input_shape: Shape
+    rows: IntArray
+    row_offset: IntArray
+    columns: IntArray
+    channels: IntArray
+    fill: int
+    output: Tensor
+
+
+Layer = Conv | Pool | Add | Concat | Table | Remap
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers in topological order; the last one's output is the network's.
+    """Layers in topological order; ``outputs`` names the tensors that leave the network.
 
     Raises ``ValueError`` when sources, shapes, intervals or the number of channels do not fit together, or two tensors
     have one name.
 
     notes: sentences for the user. normalization: how raw data became model input (already inside the layers).
+    layouts: how the raw data of each input lies; channel-first when not given.
     """
 
     name: str
-    input: Tensor
+    inputs: tuple[Tensor, ...]
     layers: tuple[Layer, ...]
+    outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
     normalization: Normalization = field(default_factory=Normalization)
+    layouts: tuple[Layout, ...] = ()
 
     def __post_init__(self) -> None:
-        known = {self.input.name: self.input}
-        for layer in self.layers:
-            source = known.get(layer.source)
-            if source is None:
-                raise ValueError(f"{layer.name}: its source {layer.source!r} must be the input or an earlier layer")
-            if layer.input_shape != source.shape:
-                raise ValueError(f"{layer.name}: input shape must be {source.shape}, not {layer.input_shape}")
-            channels = layer.codes.shape[0] if isinstance(layer, Conv) else source.shape[2]
-            shape = window_shape(source.shape, layer.kernel, layer.stride, layer.pads, channels)
-            if layer.output.shape != shape:
-                raise ValueError(f"{layer.name}: output shape must be {shape}, not {layer.output.shape}")
-            if layer.requant is not None and layer.requant.mul.shape != (channels,):
-                raise ValueError(f"{layer.name}: requantization must have {channels} channels")
-            rule = layer.requant
-            interval = source.interval if rule is None else Interval(rule.lo, rule.hi)
-            if layer.output.interval != interval:
-                raise ValueError(f"{layer.name}: output interval must be {interval}, not {layer.output.interval}")
-            if layer.output.name in known:
-                raise ValueError(f"{layer.name}: tensor name {layer.output.name!r} must not be in use before")
-            known[layer.output.name] = layer.output
-        if not self.layers:
-            raise ValueError("a network must have at least one layer")
+        from .validate import validate
+
+        if not self.layouts:
+            object.__setattr__(self, "layouts", (Layout.CHANNEL_FIRST,) * len(self.inputs))
+        validate(self)
+
+    @property
+    def input(self) -> Tensor:
+        """The only input. ``ValueError`` when there are several."""
+        (only,) = self.inputs
+        return only
 
     @property
     def output(self) -> Tensor:
-        return self.layers[-1].output
+        """The only output. ``ValueError`` when there are several."""
+        (only,) = self.outputs
+        return self.tensor(only)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name, inputs first, in the order of the layers."""
+        return {tensor.name: tensor for tensor in (*self.inputs, *(layer.output for layer in self.layers))}
 
     def tensor(self, name: str) -> Tensor:
         """The tensor called ``name``; ``KeyError`` if there is none."""
-        for tensor in (self.input, *(layer.output for layer in self.layers)):
-            if tensor.name == name:
-                return tensor
-        raise KeyError(name)
+        return self.tensors[name]
 
     @property
     def macs(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf, prod
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from .files import (
 )
 from .floatnet import Normalization
 from .network import Conv
-from .tools import Progress
+from .tools import Progress, WorkDone
 
 __all__ = [
     "PathLike",
@@ -35,6 +35,7 @@ __all__ = [
     "check",
     "check_clock",
     "evaluate",
+    "export",
     "generate",
     "quantize",
     "simulate",
@@ -97,7 +98,8 @@ def quantize(
     model, output = Path(model), store.check_place(output)
     check_writable(output)
     float_network = lower(load_model(model), _normalization(scale, mean, std))
-    x = load_data(calibration, shape := float_network.input_shape).channel_last(shape)
+    samples = load_data(calibration, float_network.inputs)
+    x = samples.channel_last(float_network.inputs)
     network = quantizer.quantize(float_network, x, code=code, act_bits=act_bits, progress=_fraction(say))
     keep_model(network, model, output)
     store.save(network, output)
@@ -107,7 +109,7 @@ def quantize(
         identity=store.identity(network),
         code=code,
         act_bits=act_bits,
-        samples=len(x),
+        samples=len(samples),
         macs=network.macs,
         parameters=sum(layer.codes.size for layer in network.layers if isinstance(layer, Conv)),
         layers=layer_rows(network),
@@ -126,23 +128,39 @@ def evaluate(network: PathLike, data: PathLike, *, progress: Progress | None = N
     """
     from . import evaluate as evaluator
     from . import store
-    from .data import load_data
+    from .data import inputs_of, load_data
     from .floatmodel import kept_model
 
     started = time.monotonic()
     path = existing_file(network, "network file")
     check_writable(record := path.with_suffix(".eval.json"))
     loaded = store.load(path)
-    samples = load_data(data, loaded.input.shape)
-    classes = prod(loaded.output.shape)
+    samples = load_data(data, inputs := inputs_of(loaded))
+    classes = prod(loaded.tensor(loaded.outputs[0]).shape)
     if samples.y is not None and (largest := int(samples.y.max())) >= classes:
         raise HwgenError(f"{data}: labels y go up to {largest}, but the network has {classes} outputs, numbered from 0")
     float_network = kept_model(loaded, path)
-    x = samples.channel_last(loaded.input.shape)
+    x = samples.channel_last(inputs)
     figures = evaluator.evaluate(float_network, loaded, x, samples.y, progress=_fraction(progress or _silent))
     result = _result(network=path, **figures, seconds=_since(started))
     write_json(record, result)
     return result
+
+
+def export(network: PathLike, output: PathLike, *, progress: Progress | None = None) -> Result:
+    """Write the network file ``network`` as the QONNX model ``output`` (.onnx), which computes the same integers.
+
+    Returns ``network, model, identity, nodes, seconds``. Raises :class:`HwgenError` for numbers beyond 2**53.
+    """
+    from . import store
+    from .export.qonnx import export as write
+
+    started = time.monotonic()
+    path = existing_file(network, "network file")
+    loaded = store.load(path)
+    model = write(loaded, output)
+    nodes = len(model.graph.node)
+    return _result(network=path, model=output, identity=store.identity(loaded), nodes=nodes, seconds=_since(started))
 
 
 def generate(
@@ -204,14 +222,15 @@ def simulate(
     ``around`` it ``along, rows, columns, expected, actual`` (columns are channels where ``along`` says so).
     """
     from . import store
-    from .data import load_data
+    from .data import inputs_of, load_data
     from .sim.simulate import simulate as run
 
     started = time.monotonic()
     path = _generated(folder)
     check_writable(path / SIMULATION)
     loaded = store.load(generated_file(path / NETWORK))
-    x = load_data(data, loaded.input.shape).channel_last(loaded.input.shape)
+    inputs = inputs_of(loaded)
+    x = load_data(data, inputs).channel_last(inputs)
     figures = run(path, x, frames=frames, simulator=simulator, stalls=stalls, trace=trace, progress=progress)
     result = _result(folder=path, **figures, seconds=_since(started))
     write_json(path / SIMULATION, result)
@@ -243,7 +262,7 @@ def _silent(line: str) -> None:
     """The progress of somebody who does not want any."""
 
 
-def _fraction(progress: Progress) -> Callable[[int, int, str], None]:
+def _fraction(progress: Progress) -> WorkDone:
     """``progress`` for steps that report the work done, all the work, and its name."""
     return lambda done, total, text: progress(f"{text}, {100 * done // max(total, 1)} %")
 

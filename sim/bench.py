@@ -1,8 +1,8 @@
 """The cocotb bench of a generated core. Needs cocotb and NumPy, nothing of hwgen: a copy lies beside every core.
 
 ``bench.json`` describes the core's ports and layers, ``vectors.npz`` holds frames and what they must become:
-``frames`` (N, beats, lanes) bytes of ``s_axis_tdata``, ``expected`` (N, rows, columns, channels), and for a run with
-``HWGEN_TRACE=1`` every layer's tensor as ``layer0``, ``layer1``, ... The result is written to ``result.json``.
+``input0``... (N, beats, lanes) bytes of ``s_axis_tdata``, ``output0``... (N, rows, columns, channels), and for a run
+with ``HWGEN_TRACE=1`` every layer's tensor as ``layer0``, ... The result is written to ``result.json``.
 
 Environment: ``HWGEN_BENCH`` (folder of bench.json), ``HWGEN_VECTORS``, ``HWGEN_RESULT`` (files, default in that
 folder), ``HWGEN_STALLS`` (seed of the random stalls; empty for none), ``HWGEN_TRACE``.
@@ -42,73 +42,96 @@ def cycle() -> int:
 
 
 class Source:
-    """Drives the AXI4-Stream slave; with ``rng`` it pauses before a third of the beats."""
+    """Drives an AXI4-Stream slave; with ``rng`` it pauses before a third of the beats."""
 
-    def __init__(self, dut):
-        self.dut = dut
+    def __init__(self, dut, ports: str):
+        self.clk = dut.clk
+        self.data, self.valid, self.ready, self.last = (
+            getattr(dut, f"{ports}t{name}") for name in ("data", "valid", "ready", "last")
+        )
+        self.data.value = self.valid.value = self.last.value = 0
         self.sent = 0
         self.started: list[int] = []
 
-    async def send(self, frame: list[int], rng: random.Random | None) -> None:
-        dut = self.dut
+    async def send(self, frame: np.ndarray, rng: random.Random | None) -> None:
         for index, beat in enumerate(frame):
             if rng is not None and rng.random() < 1 / 3:
-                await ClockCycles(dut.clk, 1 + int(rng.expovariate(0.5)))
-            dut.s_axis_tdata.value = beat
-            dut.s_axis_tlast.value = int(index == len(frame) - 1)
-            dut.s_axis_tvalid.value = 1
-            await RisingEdge(dut.clk)
-            while not dut.s_axis_tready.value:
+                await ClockCycles(self.clk, 1 + int(rng.expovariate(0.5)))
+            self.data.value = int.from_bytes(beat.tobytes(), "little")
+            self.last.value = int(index == len(frame) - 1)
+            self.valid.value = 1
+            await RisingEdge(self.clk)
+            while not self.ready.value:
                 # Sleep until ready rises, then look at it at a clock edge: far cheaper than a look in every cycle.
-                await RisingEdge(dut.s_axis_tready)
-                await RisingEdge(dut.clk)
-            dut.s_axis_tvalid.value = 0
+                await RisingEdge(self.ready)
+                await RisingEdge(self.clk)
+            self.valid.value = 0
             self.sent += 1
             if index == 0:
                 self.started.append(cycle())
 
 
 class Sink:
-    """Takes words from the AXI4-Stream master and checks its rules; with ``rng`` it refuses half of the time."""
+    """Takes words from an AXI4-Stream master and checks its rules; with ``rng`` it refuses half of the time."""
 
-    def __init__(self, dut):
-        self.dut = dut
+    def __init__(self, dut, ports: str):
+        self.clk, self.ports = dut.clk, ports
+        self.data, self.valid, self.ready, self.last, self.user = (
+            getattr(dut, f"{ports}t{name}") for name in ("data", "valid", "ready", "last", "user")
+        )
+        self.ready.value = 0
         self.taken = 0
+        self.frames: list[list[int]] = []
         self.finished: list[int] = []
 
-    async def receive(self, words: int, rng: random.Random | None) -> list[int]:
-        dut = self.dut
+    async def receive(self, words: int, rng: random.Random | None) -> None:
         taken: list[int] = []
         waiting = None
         while len(taken) < words:
             ready = rng is None or rng.random() < 0.5
-            dut.m_axis_tready.value = int(ready)
-            await RisingEdge(dut.clk)
-            if not dut.m_axis_tvalid.value:
-                assert waiting is None, "m_axis_tvalid fell before the word was taken"
-                await RisingEdge(dut.m_axis_tvalid)
+            self.ready.value = int(ready)
+            await RisingEdge(self.clk)
+            if not self.valid.value:
+                assert waiting is None, f"{self.ports}tvalid fell before the word was taken"
+                await RisingEdge(self.valid)
                 continue
-            word = (dut.m_axis_tdata.value.to_signed(), bool(dut.m_axis_tlast.value), bool(dut.m_axis_tuser.value))
-            assert waiting in (None, word), "a waiting word of m_axis changed"
+            word = (self.data.value.to_signed(), bool(self.last.value), bool(self.user.value))
+            assert waiting in (None, word), f"a waiting word of {self.ports}* changed"
             waiting = None if ready else word
             if ready:
                 self.taken += 1
                 taken.append(word[0])
                 last = len(taken) == words
-                assert word[1] == last, f"m_axis_tlast must come with word {words}, it was {word[1]} at {len(taken)}"
-                assert not (last and word[2]), "m_axis_tuser reports a damaged frame"
-        dut.m_axis_tready.value = 0
+                assert word[1] == last, (
+                    f"{self.ports}tlast must come with word {words}, it is {word[1]} at {len(taken)}"
+                )
+                assert not (last and word[2]), f"{self.ports}tuser reports a damaged frame"
+        self.ready.value = 0
+        self.frames.append(taken)
         self.finished.append(cycle())
-        return taken
 
 
-async def watch_progress(source: Source, sink: Sink) -> None:
+async def watch_progress(dut, sources: list[Source], sinks: list[Sink]) -> None:
     """Fails when nothing goes in and nothing comes out for a long time: a core that hangs must not hang the bench."""
     while True:
-        before = source.sent, sink.taken
+        before = [source.sent for source in sources], [sink.taken for sink in sinks]
         await Timer(BENCH["patience"] * PERIOD_NS, unit="ns")
-        if before == (source.sent, sink.taken):
-            raise TimeoutError(f"the core stopped after {source.sent} beats in and {sink.taken} words out")
+        sent, taken = [source.sent for source in sources], [sink.taken for sink in sinks]
+        if before == (sent, taken):
+            raise TimeoutError(f"the core stopped after {sum(sent)} beats in and {sum(taken)} words out{stuck(dut)}")
+
+
+def stuck(dut) -> str:
+    """Which layers hold a word that nobody takes, and which offer none, when nothing moves."""
+    full, empty = [], []
+    for tap in BENCH["taps"]:
+        valid, ready = (getattr(dut, f"{tap['engine']}_{name}").value for name in ("valid", "ready"))
+        if not valid:
+            empty.append(tap["layer"])
+        elif not ready:
+            full.append(tap["layer"])
+    text = [f"{what}: {', '.join(names)}" for what, names in (("not taken", full), ("nothing offered", empty)) if names]
+    return f" ({'; '.join(text)})" if text else ""
 
 
 class Tap:
@@ -183,7 +206,6 @@ def neighbourhood(seen: np.ndarray, expected: np.ndarray, at: tuple[int, int, in
 
 async def start(dut) -> None:
     dut.rst.value = 1
-    dut.s_axis_tvalid.value = dut.s_axis_tlast.value = dut.s_axis_tdata.value = dut.m_axis_tready.value = 0
     Clock(dut.clk, PERIOD_NS, unit="ns").start()
     await ClockCycles(dut.clk, 3)
     dut.rst.value = 0
@@ -194,44 +216,61 @@ async def start(dut) -> None:
 async def equals_reference(dut) -> None:
     """Every frame comes out as the reference says; the first few without stalls, for the measurements."""
     vectors = load_vectors()
-    frames, expected = vectors["frames"], vectors["expected"]
-    words = expected[0].size
+    inputs = [vectors[f"input{index}"] for index in range(len(BENCH["inputs"]))]
+    expected = [vectors[f"output{index}"] for index in range(len(BENCH["outputs"]))]
+    total = len(inputs[0])
+    sources = [Source(dut, port["ports"]) for port in BENCH["inputs"]]
+    sinks = [Sink(dut, port["ports"]) for port in BENCH["outputs"]]
     await start(dut)
-    source, sink = Source(dut), Sink(dut)
-    cocotb.start_soon(watch_progress(source, sink))
+    cocotb.start_soon(watch_progress(dut, sources, sinks))
     taps = [Tap(dut, tap) for tap in BENCH["taps"]] if TRACE else []
     for tap in taps:
         cocotb.start_soon(tap.watch())
 
-    steady = len(frames) if STALLS == "" else min(STEADY_FRAMES, len(frames))
-    seen: list[list[int]] = []
-    result = {"frames": 0, "mismatches": 0, "cycles_per_frame": None, "latency_cycles": None, "first_difference": None}
+    steady = total if STALLS == "" else min(STEADY_FRAMES, total)
+    result: dict = {
+        "frames": 0,
+        "mismatches": 0,
+        "cycles_per_frame": None,
+        "latency_cycles": None,
+        "first_difference": None,
+    }
 
     async def phase(first: int, last: int, seed: str | None) -> None:
-        rngs = (None, None) if seed is None else (random.Random(f"source {seed}"), random.Random(f"sink {seed}"))
+        def rng(what: str) -> random.Random | None:
+            return None if seed is None else random.Random(f"{what} {seed}")
 
-        async def drive() -> None:
-            for frame in frames[first:last]:
-                await source.send([int.from_bytes(beat.tobytes(), "little") for beat in frame], rngs[0])
+        async def drive(number: int) -> None:
+            own = rng(f"source {number}")
+            for frame in inputs[number][first:last]:
+                await sources[number].send(frame, own)
 
-        driver = cocotb.start_soon(drive())
-        for index in range(first, last):
-            seen.append(await sink.receive(words, rngs[1]))
-            print(f"hwgen frame {index + 1}/{len(frames)}", flush=True)
-        await driver
+        async def take(number: int) -> None:
+            own = rng(f"sink {number}")
+            for index in range(first, last):
+                await sinks[number].receive(expected[number][0].size, own)
+                if number == 0:
+                    print(f"hwgen frame {index + 1}/{total}", flush=True)
+
+        tasks = [cocotb.start_soon(drive(number)) for number in range(len(sources))]
+        tasks += [cocotb.start_soon(take(number)) for number in range(len(sinks))]
+        for task in tasks:
+            await task
 
     await phase(0, steady, None)
-    if steady < len(frames):
-        await phase(steady, len(frames), STALLS)
+    if steady < total:
+        await phase(steady, total, STALLS)
 
-    got = np.array(seen, np.int64).reshape(expected.shape)
-    result["frames"] = len(frames)
-    result["mismatches"] = int((got != expected).reshape(len(frames), -1).any(axis=1).sum())
-    result["latency_cycles"] = sink.finished[0] - source.started[0] + 1
+    got = [np.array(sink.frames, np.int64).reshape(want.shape) for sink, want in zip(sinks, expected, strict=True)]
+    wrong = [(a != b).reshape(total, -1).any(axis=1) for a, b in zip(got, expected, strict=True)]
+    result["frames"] = total
+    result["mismatches"] = int(np.any(wrong, axis=0).sum())
+    result["latency_cycles"] = max(sink.finished[0] for sink in sinks) - min(s.started[0] for s in sources) + 1
     if steady > 1:
-        result["cycles_per_frame"] = (sink.finished[steady - 1] - sink.finished[0]) / (steady - 1)
+        result["cycles_per_frame"] = max((s.finished[steady - 1] - s.finished[0]) / (steady - 1) for s in sinks)
     differences = [tap.first_difference(vectors[f"layer{index}"]) for index, tap in enumerate(taps)]
-    differences.append(first_difference(BENCH["output"], got, expected))
+    for port, seen, want in zip(BENCH["outputs"], got, expected, strict=True):
+        differences.append(first_difference(port["name"], seen, want))
     result["first_difference"] = next((d for d in differences if d is not None), None)
     result["cycles"] = cycle()
     Path(os.environ.get("HWGEN_RESULT") or FOLDER / "result.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -67,8 +67,9 @@ def choose(simulator: str | None) -> str:
 def public_signals(bench: dict) -> str:
     """A Verilator configuration that keeps the ports and the taps visible and leaves the rest to the optimiser."""
     lines = ["`verilator_config"]
-    ports = ["clk", "rst", *(f"s_axis_t{n}" for n in ("data", "valid", "ready", "last"))]
-    ports += [f"m_axis_t{n}" for n in ("data", "valid", "ready", "last", "user")]
+    ports = ["clk", "rst"]
+    ports += [f"{i['ports']}t{n}" for i in bench["inputs"] for n in ("data", "valid", "ready", "last")]
+    ports += [f"{o['ports']}t{n}" for o in bench["outputs"] for n in ("data", "valid", "ready", "last", "user")]
     lines += [f'public_flat_rw -module "{bench["core"]}" -var "{port}"' for port in ports]
     for tap in bench["taps"]:
         for signal in ("valid", "ready", "payload"):

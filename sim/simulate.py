@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ __all__ = ["check_frames", "choose_simulator", "simulate"]
 
 def simulate(
     folder: str | Path,
-    x: np.ndarray,
+    x: np.ndarray | Mapping[str, np.ndarray],
     *,
     frames: int | None = None,
     simulator: str | None = None,
@@ -37,11 +39,12 @@ def simulate(
     trace: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run raw frames ``x`` (N, H, W, C) through the core in ``folder`` and compare every word with the reference.
+    """Run raw frames ``x`` through the core in ``folder`` and compare every word with the reference.
 
-    frames: how many of them, default all. simulator: "verilator" or "icarus", default whichever is there. stalls: seed
-    of random stalls on both sides after the first four frames, which run freely for the measurements; None for no
-    stalls. trace: compare every layer's output, not only the network's (slower). progress: called with short lines.
+    x: (N, H, W, C), or a dict of such by input name, needed for several inputs. frames: how many of them, default all.
+    simulator: "verilator" or "icarus", default whichever is there. stalls: seed of random stalls on all ports after the
+    first four frames, which run freely for the measurements; None for no stalls. trace: compare every layer's output,
+    not only the network's (slower). progress: called with short lines.
 
     Returns ``simulator, stalls, trace, frames, mismatches, cycles_per_frame, latency_cycles, cycles`` and
     ``first_difference``: None, or a dict with the layer, frame, row, column, channel, expected and actual value, and
@@ -54,22 +57,23 @@ def simulate(
     folder is missing or damaged, or the bench breaks off.
     """
     folder = Path(folder).absolute()
-    lanes = _lanes(folder)
     network = store.load(generated_file(folder / NETWORK))
-    if np.prod(network.input.shape) % lanes:
-        raise HwgenError(f"{str(folder / MANIFEST)!r} has no usable 'lanes'; run hwgen generate again")
+    lanes = _lanes(folder, network)
     _check_bench(folder / "bench")
     chosen = choose_simulator(simulator)
-    count = len(x) if frames is None else frames
-    check_frames(count, len(x))
-    integers = quantize_input(network, x[:count])
+    data = dict(x) if isinstance(x, Mapping) else {network.input.name: x}
+    available = min(map(len, data.values()))
+    count = available if frames is None else frames
+    check_frames(count, available)
+    integers = quantize_input(network, {name: part[:count] for name, part in data.items()})
     (folder / SIMULATION).unlink(missing_ok=True)
 
     result = _run(folder, network, lanes, integers, chosen, stalls, trace, progress)
     difference = result["first_difference"]
     if difference is not None and not trace:
         upto = difference["frame"] + 1
-        traced = _run(folder, network, lanes, integers[:upto], chosen, stalls, True, progress)
+        start = {name: part[:upto] for name, part in integers.items()}
+        traced = _run(folder, network, lanes, start, chosen, stalls, True, progress)
         result["first_difference"] = traced["first_difference"] or difference
     return {"simulator": chosen, "stalls": stalls, "trace": trace, **result}
 
@@ -90,17 +94,20 @@ def check_frames(frames: int, available: int) -> None:
         raise HwgenError(f"frames must be between 1 and the {available} in the data, not {frames}")
 
 
-def _lanes(folder: Path) -> int:
-    """Bytes per beat of the core's input."""
-    lanes = read_generated(folder / MANIFEST, {"input": dict})["input"].get("lanes")
-    if not isinstance(lanes, int) or lanes < 1:
+def _lanes(folder: Path, network: Network) -> list[int]:
+    """Bytes per beat of the core's inputs."""
+    inputs = read_generated(folder / MANIFEST, {"inputs": list})["inputs"]
+    lanes = [part.get("lanes") if isinstance(part, dict) else None for part in inputs]
+    sizes = [prod(tensor.shape) for tensor in network.inputs]
+    usable = [count for count in lanes if isinstance(count, int) and count > 0]
+    if len(usable) != len(sizes) or any(size % count for count, size in zip(usable, sizes, strict=True)):
         raise HwgenError(f"{str(folder / MANIFEST)!r} has no usable 'lanes'; run hwgen generate again")
-    return lanes
+    return usable
 
 
 def _check_bench(bench: Path) -> None:
     """What the bench consists of is there, before a simulation is built for minutes."""
-    fields = {"core": str, "sources": list, "output": str, "patience": int, "taps": list}
+    fields = {"core": str, "sources": list, "inputs": list, "outputs": list, "patience": int, "taps": list}
     sources = read_generated(bench / "bench.json", fields)["sources"]
     for name in ("bench.py", "run_bench.py", *sources):
         generated_file((bench / name).resolve())
@@ -109,8 +116,8 @@ def _check_bench(bench: Path) -> None:
 def _run(
     folder: Path,
     network: Network,
-    lanes: int,
-    x: np.ndarray,
+    lanes: list[int],
+    x: Mapping[str, np.ndarray],
     simulator: str,
     stalls: int | None,
     trace: bool,

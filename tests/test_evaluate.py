@@ -7,10 +7,13 @@ import pytest
 from hwgen.codes import explicit
 from hwgen.errors import HwgenError
 from hwgen.evaluate import evaluate
-from hwgen.floatnet import FloatConv, FloatNetwork, FloatPool, PoolKind
+from hwgen.expression import Apply, Operation, Variable
+from hwgen.floatnet import FloatConv, FloatInput, FloatNetwork, FloatPool, FloatTable, PoolKind
 from hwgen.lower import evaluate as evaluate_float
 from hwgen.quantize import quantize
 from hwgen.reference import quantize_input, run
+
+from .quantize.conftest import float_graph_of
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +21,13 @@ def model():
     rng = np.random.default_rng(0)
     return FloatNetwork(
         "net",
-        (6, 6, 1),
+        (FloatInput("x", (6, 6, 1)),),
         (
-            FloatConv("conv", rng.normal(0, 0.1, (4, 3, 3, 1)), rng.normal(0, 1, 4), (6, 6, 1), np.zeros(1)),
-            FloatPool("pool", PoolKind.MAX, (2, 2), (4, 4, 4), (2, 2), clip=(0.0, inf)),
-            FloatConv("dense", rng.normal(0, 0.2, (3, 2, 2, 4)), rng.normal(0, 1, 3), (2, 2, 4), np.zeros(4)),
+            FloatConv("conv", "x", rng.normal(0, 0.1, (4, 3, 3, 1)), rng.normal(0, 1, 4), (6, 6, 1), np.zeros(1)),
+            FloatPool("pool", "conv", PoolKind.MAX, (2, 2), (4, 4, 4), (2, 2), clip=(0.0, inf)),
+            FloatConv("dense", "pool", rng.normal(0, 0.2, (3, 2, 2, 4)), rng.normal(0, 1, 3), (2, 2, 4), np.zeros(4)),
         ),
+        ("dense",),
     )
 
 
@@ -71,8 +75,8 @@ def test_a_finer_code_has_less_noise(model, data):
 
 def test_no_noise_is_not_a_number():
     """A network that its code holds exactly: every output is a whole number of units."""
-    exact = FloatConv("dense", np.array([[[[1.0]]], [[[-1.0]]]]), np.zeros(2), (1, 1, 1), np.zeros(1))
-    model = FloatNetwork("exact", (1, 1, 1), (exact,))
+    exact = FloatConv("dense", "x", np.array([[[[1.0]]], [[[-1.0]]]]), np.zeros(2), (1, 1, 1), np.zeros(1))
+    model = FloatNetwork("exact", (FloatInput("x", (1, 1, 1)),), (exact,), ("dense",))
     x = np.zeros((4, 1, 1, 1), np.uint8)
     network = quantize(model, np.full((4, 1, 1, 1), 128, np.uint8), code=explicit([1, -1]))
     assert evaluate(model, network, x, None)["layers"][0]["sqnr_db"] is None
@@ -93,8 +97,38 @@ def test_data_that_does_not_fit_is_one_sentence(model, data, x, y, text):
         evaluate(model, network, x, y)
 
 
+def test_several_inputs_and_outputs():
+    """Labels belong to the first output, every layer has its noise, and a table's value outside its domain has none."""
+    rng = np.random.default_rng(0)
+    x = {"left": rng.normal(0, 1, (60, 8, 9, 2)), "right": rng.integers(0, 5, (60, 8, 9, 3)).astype(np.uint8)}
+    model = float_graph_of(1)
+    logarithm = FloatTable("logarithm", "first", (8, 9, 4), Apply(Operation.LOG, (Variable(),)))
+    model = replace(model, layers=(*model.layers, logarithm), outputs=(*model.outputs, "logarithm"))
+    network = quantize(model, x, code="e2m2")
+    y = rng.integers(0, 3, 60)
+    result = evaluate(model, network, x, y)
+    logits = run(network, quantize_input(network, x))["logits"].reshape(60, 3)
+    assert result["accuracy"] == (logits.argmax(1) == y).mean()
+    assert [layer["name"] for layer in result["layers"]] == [layer.name for layer in network.layers]
+    assert all(layer["sqnr_db"] > 15 for layer in result["layers"] if layer["name"] != "logarithm")
+    with pytest.raises(HwgenError, match="inputs left, right"):
+        evaluate(model, network, {"left": x["left"]}, y)
+
+
+def test_labels_of_an_output_that_is_an_input(model, data):
+    echo = replace(model, outputs=("x", "dense"))
+    x, _ = data
+    labels = x.reshape(300, -1).argmax(axis=1)
+    result = evaluate(echo, quantize(echo, x), x, labels)
+    assert result["accuracy"] == result["float_accuracy"] == 1
+
+
 def test_another_model_is_refused(model, data):
     network = quantize(model, data[0])
-    other = replace(model, layers=(replace(model.layers[0], name="other"), *model.layers[1:]))
-    with pytest.raises(HwgenError, match="not made from this model"):
-        evaluate(other, network, data[0], None)
+    last = model.layers[-1]
+    renamed = replace(model, layers=(*model.layers[:-1], replace(last, name="other")), outputs=("other",))
+    larger = replace(model, layers=(*model.layers[:-1], replace(last, weight=last.weight[:2], bias=last.bias[:2])))
+    more = replace(model, outputs=("dense", "pool"))
+    for other in (renamed, larger, more):
+        with pytest.raises(HwgenError, match="not made from this model"):
+            evaluate(other, network, data[0], None)

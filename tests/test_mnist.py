@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwgen import api, store
-from hwgen.data import load_data
+from hwgen.data import inputs_of, load_data
 from hwgen.reference import dequantized, quantize_input, run
 
 pytestmark = pytest.mark.slow
@@ -74,6 +74,7 @@ def test_accuracy_on_the_whole_test_set(case, tmp_path, code, points):
     assert judged["float_accuracy"] > 0.985
     assert judged["accuracy"] >= judged["float_accuracy"] - points / 100
     network = store.load(path)
-    x = quantize_input(network, load_data(case.test, network.input.shape).channel_last(network.input.shape))
+    inputs = inputs_of(network)
+    x = quantize_input(network, load_data(case.test, inputs).channel_last(inputs))
     classes = run(network, x).reshape(len(x), -1).argmax(axis=1)
     assert np.array_equal(dequantized(network, x).reshape(len(x), -1).argmax(axis=1), classes)

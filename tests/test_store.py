@@ -1,7 +1,8 @@
+import copy
 import json
 import pickle
-from dataclasses import fields, replace
-from math import inf
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -9,26 +10,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwgen.errors import HwgenError
-from hwgen.floatnet import FloatConv, FloatNetwork, FloatPool, Normalization, PoolKind
-from hwgen.interval import Interval
+from hwgen.floatnet import Normalization
 from hwgen.quantize import quantize
 from hwgen.reference import quantize_input, run
 from hwgen.store import VERSION, identity, load, save
 
+from .quantize.conftest import float_chain, float_graph_of
+
+
+def frames(seed, count=10):
+    rng = np.random.default_rng(seed)
+    return {"left": rng.normal(0, 1, (count, 8, 9, 2)), "right": rng.integers(0, 9, (count, 8, 9, 3)).astype(np.uint8)}
+
+
+def graph(seed):
+    """Every layer kind, several inputs and outputs, everything that is optional given."""
+    model = replace(
+        float_graph_of(seed), notes=("a note, ümlaut",), normalization=Normalization((0.5,), (0.1, 0.2), (2.0,))
+    )
+    return quantize(model, frames(seed))
+
 
 @pytest.fixture(scope="module")
 def network():
-    """One layer of every kind."""
-    rng = np.random.default_rng(0)
-    layers = (
-        FloatConv("conv", rng.normal(0, 1, (4, 3, 2, 2)), rng.normal(0, 1, 4), (6, 7, 2), np.array([0.5, 3.0]),
-                  (1, 1), (1, 0, 1, 0), (0.0, inf)),
-        FloatPool("max", PoolKind.MAX, (2, 2), (6, 6, 4), (2, 2)),
-        FloatPool("average", PoolKind.AVERAGE, (3, 3), (3, 3, 4)),
-        FloatConv("dense", rng.normal(0, 1, (3, 1, 1, 4)), rng.normal(0, 1, 3), (1, 1, 4), np.zeros(4)),
-    )  # fmt: skip
-    model = FloatNetwork("net", (6, 7, 2), layers, ("a note, ümlaut",), Normalization((0.5,), (0.1, 0.2), (2.0,)))
-    return quantize(model, rng.normal(0, 1, (50, 6, 7, 2)))
+    return graph(0)
 
 
 @pytest.fixture
@@ -50,9 +55,18 @@ def same(one, two):
 def test_what_is_saved_is_loaded(network, path):
     loaded = load(path)
     assert same(network, loaded)
-    x = quantize_input(network, np.random.default_rng(1).normal(0, 1, (5, 6, 7, 2)))
-    assert (run(network, x) == run(loaded, x)).all()
+    x = quantize_input(network, frames(1))
+    for name, values in run(network, x).items():
+        assert (values == run(loaded, x)[name]).all()
     assert identity(loaded) == identity(network)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_networks_make_the_round_trip(seed, tmp_path):
+    chain = quantize(float_chain(seed), np.random.default_rng(seed).normal(0, 1, (10, 8, 9, 2)), act_bits=2 + seed % 7)
+    for one in (chain, graph(seed)):
+        save(one, tmp_path / "net.npz")
+        assert same(one, load(tmp_path / "net.npz"))
 
 
 def test_nothing_in_the_file_is_pickled(path):
@@ -84,40 +98,41 @@ def test_a_failed_save_leaves_the_old_file(network, path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["net.npz"]
 
 
-def test_the_identity_changes_with_every_number(network):
-    seen = {identity(network)}
+def variants(value):
+    """``value`` with one thing in it changed, for every thing in it; legal or not."""
+    if isinstance(value, np.ndarray):
+        for index in {0, value.size - 1}:
+            changed = value.copy()
+            changed.flat[index] += 1
+            yield changed
+    elif is_dataclass(value):
+        for field in fields(value):
+            for other in variants(getattr(value, field.name)):
+                changed = copy.copy(value)  # without the checks of a constructor
+                object.__setattr__(changed, field.name, other)
+                yield changed
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            for other in variants(item):
+                yield (*value[:index], other, *value[index + 1 :])
+        yield value[:-1] if value else ("more",)
+    elif isinstance(value, Enum):
+        yield next(other for other in type(value) if other is not value)
+    elif isinstance(value, str):
+        yield value + "'"
+    elif isinstance(value, float):
+        yield float(np.nextafter(value, 1e9))
+    elif isinstance(value, int):
+        yield value + 1
+    else:
+        assert value is None
 
-    def changed(**changes):
-        value = identity(replace(network, **changes))
-        assert len(value) == 64
-        assert value not in seen
-        seen.add(value)
 
-    def with_layer(index, layer):
-        changed(layers=(*network.layers[:index], layer, *network.layers[index + 1 :]))
-
-    changed(name="other")
-    changed(notes=())
-    changed(normalization=Normalization())
-    changed(input=replace(network.input, scale=network.input.scale * (1 + 1e-15)))
-    conv = network.layers[0]
-    for name in ("codes", "pad_value", "weight_scale"):
-        array = getattr(conv, name).copy()
-        array.flat[0] += 1
-        with_layer(0, replace(conv, **{name: array}))
-    for name in ("mul", "add"):
-        array = getattr(conv.requant, name).copy()
-        array[-1] = 17 if name == "mul" else array[-1] + 1
-        with_layer(0, replace(conv, requant=replace(conv.requant, **{name: array})))
-    with_layer(0, replace(conv, requant=replace(conv.requant, shift=conv.requant.shift + 1)))
-    last = network.layers[-1]
-    for name in ("lo", "hi"):
-        rule = replace(last.requant, **{name: getattr(last.requant, name) - 1})
-        output = replace(last.output, interval=Interval(rule.lo, rule.hi))
-        with_layer(len(network.layers) - 1, replace(last, requant=rule, output=output))
-    with_layer(1, replace(network.layers[1], name="other"))
-    pool = network.layers[2]
-    with_layer(2, replace(pool, output=replace(pool.output, scale=pool.output.scale * 2)))
+def test_the_identity_changes_with_everything(network):
+    seen = [identity(network), *(identity(one) for one in variants(network))]
+    assert len(seen) > 300
+    assert len(set(seen)) == len(seen)
+    assert all(len(value) == 64 for value in seen)
 
 
 def test_the_identity_is_that_of_the_numbers_not_of_their_layout(network):
@@ -174,6 +189,13 @@ def test_an_edited_file_is_one_sentence(path, change, text):
         load(path)
 
 
+LAYERS = ["first", "depthwise", "sum", "grouped", "merged", "average", "leaky", "silu", "pad", "largest", "logits"]
+
+
+def test_the_names_below_are_those_of_the_layers(network):
+    assert [layer.name for layer in network.layers] == LAYERS
+
+
 def forge(path, change):
     """Edit the file and make its identity right again: what is left are the checks of the content itself."""
     from hwgen import store
@@ -187,27 +209,90 @@ def forge(path, change):
     rewrite(path, edit)
 
 
+IMPOSSIBLE_FIELDS = [
+    ("first", {"kind": "median"}),
+    ("first", {"kind": "pool"}),
+    ("first", {"groups": 0}),
+    ("first", {"source": "nowhere"}),
+    ("first", {"source": "logits"}),
+    ("first", {"name": 5}),
+    ("first", {"requant": None}),
+    ("first", {"codebook": {"name": "x", "bits": 10**12, "levels": [0, 1]}}),
+    ("first", {"codebook": {"name": "x", "bits": 1, "levels": [0, 1.5]}}),
+    ("largest", {"requant": {"shift": 1, "lo": 0, "hi": 1}}),
+    ("largest", {"stride": [1]}),
+    ("largest", {"stride": [2, 2.0]}),
+    ("largest", {"stride": [0, 2]}),
+    ("largest", {"pads": [0, 0, 0, -1]}),
+    ("average", {"requant": None}),
+    ("average", {"divisors": None}),
+    ("average", {"divisors": [[9] * 7, [3] * 9]}),
+    ("average", {"divisors": [[9] * 8]}),
+    ("sum", {"mul": [1, 0]}),
+    ("sum", {"mul": [1]}),
+    ("sum", {"shift": -1}),
+    ("sum", {"sources": ["first"]}),
+    ("merged", {"rescale": [None]}),
+    ("merged", {"rescale": [{"mul": 0, "add": 0, "shift": 0, "lo": 0, "hi": 1}, None, None]}),
+    ("merged", {"rescale": [{"multiply": 1}, None, None]}),
+    ("merged", {"input_shapes": [[8, 9, 6], [8, 9, 4]]}),
+    ("pad", {"fill": 1000}),
+    ("pad", {"fill": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), IMPOSSIBLE_FIELDS)
+def test_a_file_that_holds_an_impossible_layer_is_refused(path, name, changes):
+    forge(path, lambda header, arrays: header["layers"][LAYERS.index(name)].update(changes))
+    with pytest.raises(HwgenError, match="damaged or not a network file"):
+        load(path)
+
+
+IMPOSSIBLE_ARRAYS = [
+    ("first", "codes", lambda old: np.full_like(old, 8)),  # the negative zero
+    ("first", "mul", lambda old: old * 0 + 11),
+    ("first", "mul", lambda old: old[:2]),
+    ("first", "weight_scale", lambda old: old * np.nan),
+    ("first", "pad_value", lambda old: old.astype(float)),
+    ("sum", "add", lambda old: old[:, None]),
+    ("leaky", "values", lambda old: old[:, :-1]),
+    ("leaky", "values", lambda old: old + 1000),
+    ("pad", "rows", lambda old: old[::-1]),
+    ("pad", "columns", lambda old: old + 1000),
+    ("pad", "channels", lambda old: old - 2),
+    ("pad", "row_offset", lambda old: old[:0]),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "change"), IMPOSSIBLE_ARRAYS)
+def test_a_file_that_holds_an_impossible_array_is_refused(path, name, array, change):
+    key = f"{LAYERS.index(name)}.{array}"
+    forge(path, lambda header, arrays: arrays.update({key: np.ascontiguousarray(change(arrays[key]))}))
+    with pytest.raises(HwgenError, match="damaged or not a network file"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda header, arrays: arrays.update({"0.codes": np.full_like(arrays["0.codes"], 8)}),  # the negative zero
-        lambda header, arrays: arrays.update({"0.mul": arrays["0.mul"] * 0 + 11}),
-        lambda header, arrays: arrays.update({"0.mul": arrays["0.mul"][:2]}),
-        lambda header, arrays: arrays.update({"0.pad_value": arrays["0.pad_value"].astype(float)}),
-        lambda header, arrays: header["layers"][1].update(kind="median"),
-        lambda header, arrays: header["layers"][1].update(requant=header["layers"][2]["requant"]),
-        lambda header, arrays: header["layers"][2].update(requant=None),
-        lambda header, arrays: header["layers"][1].update(stride=[1]),
-        lambda header, arrays: header["layers"][1].update(stride=[2, 2.0]),
-        lambda header, arrays: header["layers"][3].update(source="nowhere"),
-        lambda header, arrays: header["layers"][3]["output"].update(scale=-1.0),
-        lambda header, arrays: header["layers"][3]["output"].update(interval=[5, 4]),
-        lambda header, arrays: header.update(layers=[]),
-        lambda header, arrays: header.update(layers=7),
+        lambda header: header.update(layers=[]),
+        lambda header: header.update(layers=7),
+        lambda header: header.update(outputs=["nothing"]),
+        lambda header: header.update(outputs=[]),
+        lambda header: header.update(inputs=[]),
+        lambda header: header.update(layouts=["channel-first"]),
+        lambda header: header.update(layouts=[]),
+        lambda header: header.update(layouts=["sideways", "channel-last"]),
+        lambda header: header["inputs"][0].update(scale=-1.0),
+        lambda header: header["inputs"][0].update(scale=1),
+        lambda header: header["inputs"][0].update(interval=[5, 4]),
+        lambda header: header["inputs"][0].update(name="right"),
+        lambda header: header["normalization"].update(std=["1"]),
+        lambda header: header.update(notes="text"),
     ],
 )
 def test_a_file_that_holds_an_impossible_network_is_refused(path, change):
-    forge(path, change)
+    forge(path, lambda header, arrays: change(header))
     with pytest.raises(HwgenError, match="damaged or not a network file"):
         load(path)
 

@@ -60,6 +60,11 @@ def show_plan(console: Console, result: Mapping[str, Any]) -> None:
             for layer in plan["layers"]
         ),
     )
+    if plan["fifos"]:
+        words = ", ".join(
+            f"{fifo['source']} to {fifo['consumer'] or 'output'}: {fifo['depth']}" for fifo in plan["fifos"]
+        )
+        console.print(f"FIFOs that keep the branches in step, in words: {words}.", soft_wrap=True)
     console.print(f"The bottleneck is {bottleneck(plan)}.", soft_wrap=True)
     rows(
         console,
@@ -83,7 +88,7 @@ def bottleneck(plan: Mapping[str, Any]) -> str:
         return f"the {name} of the core, not a layer: {cycles} cycles {way}"
     if not layer["macs"]:
         return f"{name!r}: {cycles} cycles at {layer['pe']} channels per cycle"
-    together = layer["pe"] * layer["simd"]
+    together = -(-layer["macs"] // layer["cycles"])
     return f"{name!r}: {cycles} cycles for {number(layer['macs'])} MACs, {together} of them per cycle"
 
 

@@ -18,6 +18,7 @@ from .build import build
 from .check import check
 from .demo import demo
 from .evaluate import evaluate
+from .export import export
 from .generate import generate
 from .quantize import quantize
 from .simulate import simulate
@@ -53,6 +54,7 @@ def hwgen(
 app.command("check", short_help="supported? layer by layer; which boards fit")(check)
 app.command("quantize", short_help="weights become codes, activations integers")(quantize)
 app.command("eval", short_help="float against quantized accuracy, SQNR of every layer")(evaluate)
+app.command("export", short_help="the quantized network as QONNX, for other tools")(export)
 app.command("generate", short_help="Verilog, constraints, manifest and test bench")(generate)
 app.command("simulate", short_help="bit-exact against the reference, or the first difference")(simulate)
 app.command("synth", short_help="Yosys and nextpnr: size, clock rate, bitstream")(synth)

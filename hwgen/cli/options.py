@@ -57,7 +57,7 @@ def normalization(scale: str, mean: str, std: str) -> dict[str, tuple[float, ...
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX file.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The trained model, an ONNX or TFLite file.")]
 NetworkFile = Annotated[Path, typer.Argument(metavar="NET", help="The quantized network, from `hwgen quantize`.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder from `hwgen generate` or `hwgen build`.")]
 Calibration = Annotated[
@@ -99,7 +99,10 @@ Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Seed of nextpnr's placer; another one gives another Fmax.")
 ]
 Code = Annotated[
-    str, typer.Option("--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ... or integer levels.")
+    str,
+    typer.Option(
+        "--code", metavar="CODE", help="Weight code: e2m1, pot3, pot4, ..., integer levels, or own: the model's."
+    ),
 ]
 ActBits = Annotated[int, typer.Option("--act-bits", metavar="B", help="Bits of an activation, 2..8.")]
 ChannelScale = Annotated[

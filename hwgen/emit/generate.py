@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ BENCH_FRAMES = 4
 """Frames of random pixels that the bench in the folder is run with."""
 
 
-def beats_of(x: NDArray[np.int64], lanes: int) -> NDArray[np.uint8]:
+def beats_of(x: NDArray[np.integer], lanes: int) -> NDArray[np.uint8]:
     """Frames (N, H, W, C) as the bytes of ``s_axis_tdata``, (N, beats, lanes): a byte per lane, two's complement."""
     return (x.reshape(len(x), -1, lanes) & 0xFF).astype(np.uint8)
 
@@ -45,7 +46,7 @@ def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) 
     """
     folder = Path(folder)
     identity = store.identity(network)
-    core = Core(network, plan.foldings, identity=int(identity[:16], 16))
+    core = Core(network, plan.foldings, plan.fifos, identity=int(identity[:16], 16))
     to_verilog(core, folder / "core.v", name=CORE)
     # The board's top instantiates that same file, so that what is synthesized is what was simulated.
     top = prepare(board, CoreInstance(core, CORE), folder)
@@ -58,8 +59,26 @@ def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) 
         "sources": ["core.v", *top["sources"]],
         "core": CORE,
         "device": f"{board.family} {board.device} {board.package}".strip(),
-        "input": {"shape": network.input.shape, "lanes": core.lanes, "beats": core.input_beats},
-        "output": {"shape": network.output.shape, "words": core.output_words, "scale": network.output.scale},
+        "inputs": [
+            {
+                "name": i.tensor,
+                "ports": i.prefix,
+                "shape": network.tensor(i.tensor).shape,
+                "lanes": i.lanes,
+                "beats": i.beats,
+            }
+            for i in core.inputs
+        ],
+        "outputs": [
+            {
+                "name": o.tensor,
+                "ports": o.prefix,
+                "shape": network.tensor(o.tensor).shape,
+                "words": o.words,
+                "scale": network.tensor(o.tensor).scale,
+            }
+            for o in core.outputs
+        ],
         "macs": network.macs,
         "cycles_per_frame": plan.cycles_per_frame,
         "plan": plan.as_dict(),
@@ -87,22 +106,38 @@ def write_bench(network: Network, core: Core, plan: Plan, folder: Path) -> None:
     description = {
         "core": CORE,
         "sources": ["../core.v"],
-        "output": network.layers[-1].name,
+        "inputs": [{"name": i.tensor, "ports": i.prefix} for i in core.inputs],
+        "outputs": [{"name": o.tensor, "ports": o.prefix} for o in core.outputs],
         # A frame needs at most the cycles of all stages to pass, stalls several times as many.
         "patience": 10_000 + 10 * (plan.input_cycles + plan.output_cycles + sum(p.cycles for p in plan.layers)),
         "taps": taps,
     }
     (folder / "bench.json").write_text(json.dumps(description, indent=2) + "\n")
-    interval = network.input.interval
-    shape = (BENCH_FRAMES, *network.input.shape)
-    x = np.random.default_rng(0).integers(interval.lo, interval.hi, shape, endpoint=True)
-    write_vectors(network, core.lanes, x, folder / "vectors.npz", layers=True)
+    rng = np.random.default_rng(0)
+    x = {
+        tensor.name: rng.integers(tensor.interval.lo, tensor.interval.hi, (BENCH_FRAMES, *tensor.shape), endpoint=True)
+        for tensor in network.inputs
+    }
+    write_vectors(network, [i.lanes for i in core.inputs], x, folder / "vectors.npz", layers=True)
 
 
-def write_vectors(network: Network, lanes: int, x: NDArray[np.int64], path: Path, *, layers: bool = False) -> None:
-    """The bench's vectors for input integers ``x`` (N, H, W, C); ``layers`` adds every layer's tensor."""
-    tensors = run(network, x, every=True)
-    vectors: dict[str, Any] = {"frames": beats_of(x, lanes), "expected": tensors[network.output.name]}
+def write_vectors(
+    network: Network,
+    lanes: Sequence[int],
+    x: Mapping[str, NDArray[np.integer]],
+    path: Path,
+    *,
+    layers: bool = False,
+) -> None:
+    """The bench's vectors for input integers ``x``, (N, H, W, C) by input name; ``layers`` adds every layer's tensor.
+
+    lanes: of every input.
+    """
+    tensors = {**x, **run(network, x, every=True)}
+    vectors: dict[str, Any] = {}
+    for index, (tensor, count) in enumerate(zip(network.inputs, lanes, strict=True)):
+        vectors[f"input{index}"] = beats_of(x[tensor.name], count)
+    vectors |= {f"output{index}": tensors[name] for index, name in enumerate(network.outputs)}
     if layers:
-        vectors |= {f"layer{index}": tensors[layer.output.name] for index, layer in enumerate(network.layers)}
+        vectors |= {f"layer{index}": tensors[layer.name] for index, layer in enumerate(network.layers)}
     np.savez(path, **vectors)

@@ -15,18 +15,34 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ..errors import HwgenError
+from .quantizers import is_quantizer, quantized
 
-__all__ = ["evaluate_constant"]
+__all__ = ["CODE_TYPES", "evaluate_constant"]
 
 Array = npt.NDArray[np.generic]
+Reals = npt.NDArray[np.float64]
 
 # fmt: off
 _FOLDED = frozenset({
     "Abs", "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "DequantizeLinear", "Div", "Exp", "Expand", "Flatten",
-    "Floor", "Gather", "Identity", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Reshape", "Shape", "Slice",
+    "Floor", "Gather", "Identity", "Max", "Min", "Mul", "Neg", "Pow", "QuantizeLinear", "Reciprocal", "Reshape",
+    "Shape", "Slice",
     "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
 })
 # fmt: on
+
+
+CODE_TYPES = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "uint16": (0, (1 << 16) - 1),
+    "int4": (-8, 7),
+    "uint4": (0, 15),
+    "int2": (-2, 1),
+    "uint2": (0, 3),
+}
+"""Smallest and largest code of every integer type that quantizes, by the name of the NumPy type."""
 
 
 def evaluate_constant(
@@ -42,6 +58,9 @@ def evaluate_constant(
     (the batch is 1). Raises :class:`HwgenError`, naming the node as ``label``, when a node that should be constant
     cannot be evaluated.
     """
+    if is_quantizer(node):
+        known = all(name in constants for name in node.input[:1]) and node.output[0] in shapes
+        return {node.output[0]: quantized(node, constants, label).values} if known else None
     if node.domain not in ("", "ai.onnx"):
         return None
     if node.op_type == "Constant":
@@ -56,6 +75,8 @@ def evaluate_constant(
     if any(name not in shapes for name in node.output if name):
         return None  # not evaluated before its size is known: broadcasting can make much of little
     feeds = {name: constants[name] for name in inputs}
+    if node.op_type == "QuantizeLinear":
+        return _quantize(node, feeds, label)
     return _dequantize(node, feeds, label) if node.op_type == "DequantizeLinear" else _run(node, feeds, opset, label)
 
 
@@ -73,20 +94,45 @@ def _constant(node: onnx.NodeProto, label: str) -> Array:
     raise HwgenError(f"{label}: only constants of dense numbers are supported, store it as a plain tensor")
 
 
+# The reference evaluator has these two from set 19 on only.
+
+
 def _dequantize(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> dict[str, Array]:
-    """``(x - zero_point) * scale`` per tensor or along ``axis``; the reference evaluator has it from set 19 on only."""
+    """``(x - zero_point) * scale`` per tensor or along ``axis``."""
+    codes, scale, zero = _spread(node, feeds, label)
+    return {node.output[0]: np.asarray((codes - zero) * scale, np.float32)}
+
+
+def _quantize(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> dict[str, Array]:
+    """``clip(round(x / scale) + zero_point)`` to the zero point's type, unsigned 8 bits where there is none."""
+    x, scale, zero = _spread(node, feeds, label)
+    given = feeds[node.input[2]].dtype if len(node.input) > 2 and node.input[2] else np.dtype(np.uint8)
+    limits = CODE_TYPES.get(given.name)
+    if limits is None:
+        raise HwgenError(f"{label}: quantization to {given.name} is not supported, use int8 or uint8")
+    # Zero points of 4 bits have types of their own, in which ONNX cannot write the result as an initializer again.
+    wide = np.dtype(np.int8 if given.name.startswith("int") else np.uint8) if given.itemsize == 1 else given
+    with np.errstate(all="ignore"):
+        codes = np.nan_to_num(np.clip(np.rint(x / scale) + zero, *limits))
+    return {node.output[0]: np.asarray(codes, wide)}
+
+
+def _spread(node: onnx.NodeProto, feeds: dict[str, Array], label: str) -> tuple[Reals, Reals, Reals]:
+    """Data, scale and zero point of a QuantizeLinear or DequantizeLinear, which broadcast to the data's shape."""
     attributes = {a.name: a.i for a in node.attribute}
-    codes, scale, *zero_point = (feeds[name].astype(np.float64) for name in node.input if name)
+    data, scale, *given = (feeds[name].astype(np.float64) for name in node.input if name)
+    zero = given[0] if given else np.zeros(())
     if attributes.get("block_size") or scale.ndim > 1:
         raise HwgenError(f"{label}: scales per block are not supported, use one per tensor or channel")
     axis = attributes.get("axis", 1)
-    if scale.size > 1 and not (-codes.ndim <= axis < codes.ndim and codes.shape[axis] == scale.size):
-        raise HwgenError(f"{label}: {scale.size} scales do not fit axis {axis} of shape {codes.shape}; export again")
-    spread = [1] * codes.ndim
+    if scale.size > 1 and not (-data.ndim <= axis < data.ndim and data.shape[axis] == scale.size):
+        raise HwgenError(f"{label}: {scale.size} scales do not fit axis {axis} of shape {data.shape}; export again")
+    if zero.size not in (1, scale.size) or not scale.size:
+        raise HwgenError(f"{label}: {zero.size} zero points do not fit {scale.size} scales; export again")
+    spread = [1] * data.ndim
     if scale.size > 1:
         spread[axis] = scale.size
-    zero = zero_point[0].reshape(spread) if zero_point else 0.0
-    return {node.output[0]: np.asarray((codes - zero) * scale.reshape(spread), np.float32)}
+    return data, scale.reshape(spread), zero.reshape(spread if zero.size > 1 else [1] * data.ndim)
 
 
 def _run(node: onnx.NodeProto, feeds: dict[str, Array], opset: int, label: str) -> dict[str, Array]:

@@ -19,9 +19,9 @@ MAX_BYTES = 1 << 30
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """The ONNX model in ``path``, weights in other files not yet loaded.
+    """The ONNX model in ``path``, weights in other files not yet loaded; a TFLite model as an ONNX model.
 
-    Raises :class:`HwgenError` when there is no such file, or it is too large or not an ONNX model.
+    Raises :class:`HwgenError` when there is no such file, or it is too large or not such a model.
     """
     if path.is_dir():
         raise HwgenError(f"{path} is a folder; give the .onnx file in it")
@@ -39,6 +39,14 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise HwgenError(f"{path} is empty; export the model again")
     if data[:4] == b"PK\x03\x04":
         raise HwgenError(f"{path} is a zip archive (a PyTorch checkpoint or .npz?), not ONNX; export the model to ONNX")
+    if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
+        # Imported here because few need it, and its parser takes time to load.
+        from .tflite import to_onnx
+
+        try:
+            return to_onnx(data)
+        except HwgenError as error:
+            raise HwgenError(f"{path}: {error}") from error.__cause__
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:

@@ -42,22 +42,26 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class FloatGraph:
-    """A model of one input and one output for a batch of one.
+    """A model for a batch of one.
 
-    nodes: in an order in which they can run, only those that the output needs, constants already evaluated.
+    nodes: in an order in which they can run, only those that the outputs need, constants already evaluated.
     constants: weights by tensor name, read-only arrays. shapes: of every other tensor that is known, batch axis (1)
-    included. opset: the ONNX operator-set version that the operators are to be read by.
+    included. opset: the ONNX operator-set version that the operators are to be read by. levels: for constants that the
+    model holds quantized, by name, int64 of the constant's shape: the constant is a multiple of them, by a factor that
+    may differ from channel to channel.
     """
 
     name: str
     opset: int
-    input: str
-    output: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, npt.NDArray[np.generic]]
     shapes: Mapping[str, tuple[int, ...]]
+    levels: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=lambda: _EMPTY)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of the input as the model has it, batch axis (1) included."""
-        return self.shapes[self.input]
+        """Shape of the only input as the model has it, batch axis (1) included. ``ValueError`` if there are several."""
+        (only,) = self.inputs
+        return self.shapes[only]

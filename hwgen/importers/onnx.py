@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,17 @@ from ..errors import HwgenError
 from .constants import evaluate_constant
 from .files import load_external_data, read_model
 from .graph import MAX_ELEMENTS, FloatGraph, Node
+from .levels import evaluate_levels
+from .quantizers import DOMAINS, as_identities
 
 __all__ = ["MIN_OPSET", "load_model"]
 
 MIN_OPSET = 7
-"""From here on broadcasting in ONNX is NumPy's; older models are converted by ``onnx.version_converter``."""
+"""From here on broadcasting in ONNX is NumPy's; ``onnx.version_converter`` converts older models."""
 
 Array = npt.NDArray[np.generic]
 Constants = dict[str, Array]
+Levels = dict[str, npt.NDArray[np.int64]]
 Shapes = dict[str, tuple[int, ...]]
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -37,8 +40,8 @@ def load_model(path: str | os.PathLike[str]) -> FloatGraph:
     """The model in the ONNX file ``path``, for a batch of one, constants evaluated and shapes known.
 
     Raises :class:`HwgenError` with one sentence for a file that is missing, damaged or not ONNX, for an operator set
-    older than 7 or newer than the installed ``onnx`` knows, for several inputs or outputs, for a dimension other than
-    the batch that is not fixed, and for tensors of more than :data:`~hwgen.importers.graph.MAX_ELEMENTS` elements.
+    older than 7 or newer than the installed ``onnx`` knows, for a dimension other than the batch that is not fixed, and
+    for tensors of more than :data:`~hwgen.importers.graph.MAX_ELEMENTS` elements.
     Operators are not judged here; ``hwgen.lower`` does that.
     """
     path = Path(path)
@@ -59,34 +62,41 @@ def _convert(model: onnx.ModelProto, path: Path) -> FloatGraph:
     if graph.sparse_initializer:
         raise HwgenError("the model has sparse weights; export them as dense tensors")
     _check_operators(graph, opset)
-    source, shape = _input(graph)
-    if len(graph.output) != 1:
-        raise HwgenError(f"the model has {len(graph.output)} outputs, but exactly one is supported; export only one")
+    sources = _inputs(graph)
+    if not graph.output:
+        raise HwgenError("the model has no outputs; export the model again")
     load_external_data(model, path.parent)
-    _complete_output(graph.output[0], source)
+    for sink in graph.output:
+        _complete_output(sink, sources[0][0])
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise HwgenError(f"the model is not valid ONNX: {_first_line(error)}") from error
 
-    sink = graph.output[0].name
-    _modernise(model, source)
-    for axis, size in zip(source.type.tensor_type.shape.dim, shape, strict=True):
-        axis.dim_value = size  # the batch axis may have been free
+    sinks = tuple(dict.fromkeys(value.name for value in graph.output))
+    _modernise(model, {source.name for source, _ in sources})
+    for source, shape in sources:
+        for axis, size in zip(source.type.tensor_type.shape.dim, shape, strict=True):
+            axis.dim_value = size  # the batch axis may have been free
     # Declared shapes may name the batch axis; inference makes them again, for a batch of one.
-    graph.output[0].type.tensor_type.ClearField("shape")
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
     del graph.value_info[:]
-    constants, shapes = _infer(model, opset)
-    nodes = _live(graph.node, sink)
-    if not nodes:
-        raise HwgenError("the output does not depend on the input; export a model that computes something")
+    constants, levels, shapes = _infer(model, opset)
+    nodes = _live(graph.node, sinks)
     used = {name for node in nodes for name in node.input}
-    if source.name not in used:
-        raise HwgenError(f"the output does not depend on the input {source.name!r}; export a trained model")
+    for sink in sinks:
+        if not any(sink in node.output for node in nodes):
+            raise HwgenError(f"the output {sink!r} does not depend on the input; export a trained model")
+    for source, _ in sources:
+        if source.name not in used:
+            raise HwgenError(f"the output does not depend on the input {source.name!r}; export a trained model")
     kept = {name: constants[name] for name in constants if name in used}
     for array in kept.values():
         array.flags.writeable = False
-    return FloatGraph(path.stem, opset, source.name, sink, tuple(map(_node, nodes)), kept, shapes)
+    names = tuple(source.name for source, _ in sources)
+    coded = {name: levels[name] for name in kept if name in levels}
+    return FloatGraph(path.stem, opset, names, sinks, tuple(map(_node, nodes)), kept, shapes, coded)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -108,13 +118,16 @@ def _check_operators(graph: onnx.GraphProto, opset: int) -> None:
             raise HwgenError(f"{_label(node)}: there is no such operator in ONNX operator set {opset}")
 
 
-def _input(graph: onnx.GraphProto) -> tuple[onnx.ValueInfoProto, tuple[int, ...]]:
-    """The input and its shape for a batch of one. Until IR version 4 the weights were listed as inputs too."""
+def _inputs(graph: onnx.GraphProto) -> list[tuple[onnx.ValueInfoProto, tuple[int, ...]]]:
+    """The inputs and their shapes for a batch of one. Until IR version 4 the weights were listed as inputs too."""
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        raise HwgenError(f"the model has {len(inputs)} inputs, but exactly one is supported; export only one")
-    source = inputs[0]
+    if not inputs:
+        raise HwgenError("the model has no inputs; export the model again")
+    return [(source, _input_shape(source)) for source in inputs]
+
+
+def _input_shape(source: onnx.ValueInfoProto) -> tuple[int, ...]:
     kind = source.type.tensor_type
     if kind.elem_type not in _FLOATS:
         known = source.type.HasField("tensor_type") and kind.elem_type in TensorProto.DataType.values()
@@ -132,7 +145,7 @@ def _input(graph: onnx.GraphProto) -> tuple[onnx.ValueInfoProto, tuple[int, ...]
     shape = (1, *(size.dim_value for size in sizes))
     if prod(shape) > MAX_ELEMENTS:
         raise HwgenError(f"input {source.name!r} of shape {shape} is too large: more than {MAX_ELEMENTS} values")
-    return source, shape
+    return shape
 
 
 def _complete_output(sink: onnx.ValueInfoProto, source: onnx.ValueInfoProto) -> None:
@@ -143,26 +156,28 @@ def _complete_output(sink: onnx.ValueInfoProto, source: onnx.ValueInfoProto) -> 
         sink.type.tensor_type.shape.SetInParent()
 
 
-def _modernise(model: onnx.ModelProto, source: onnx.ValueInfoProto) -> None:
+def _modernise(model: onnx.ModelProto, sources: Collection[str]) -> None:
     """Until IR version 4 every weight had to be an input too; without that, shape inference sees folded constants."""
     model.ir_version = max(model.ir_version, 4)
-    for value in [value for value in model.graph.input if value.name != source.name]:
+    for value in [value for value in model.graph.input if value.name not in sources]:
         model.graph.input.remove(value)
 
 
-def _infer(model: onnx.ModelProto, opset: int) -> tuple[Constants, Shapes]:
+def _infer(model: onnx.ModelProto, opset: int) -> tuple[Constants, Levels, Shapes]:
     """Alternates shape inference and constant folding, each of which may need the other, until nothing changes."""
     graph = model.graph
     constants = {tensor.name: _array(tensor) for tensor in graph.initializer}
+    levels: Levels = {}
     while True:
         try:
-            inferred = infer_shapes(model, strict_mode=True, data_prop=True).graph
+            with as_identities(graph):
+                inferred = infer_shapes(model, strict_mode=True, data_prop=True).graph
         except InferenceError as error:
             raise HwgenError(f"{_inference_problem(error)}; the shapes do not fit, export the model again") from error
         shapes = _shapes((*inferred.input, *inferred.value_info, *inferred.output))
-        folded, remaining = _fold(graph.node, constants, shapes, opset)
+        folded, remaining = _fold(graph.node, constants, levels, shapes, opset)
         if not folded:
-            return constants, {name: shape for name, shape in shapes.items() if name not in constants}
+            return constants, levels, {name: shape for name, shape in shapes.items() if name not in constants}
         constants |= folded
         del graph.node[:]
         graph.node.extend(remaining)
@@ -170,7 +185,7 @@ def _infer(model: onnx.ModelProto, opset: int) -> tuple[Constants, Shapes]:
 
 
 def _fold(
-    nodes: Iterable[onnx.NodeProto], constants: Constants, shapes: Shapes, opset: int
+    nodes: Iterable[onnx.NodeProto], constants: Constants, levels: Levels, shapes: Shapes, opset: int
 ) -> tuple[Constants, list[onnx.NodeProto]]:
     known = dict(constants)
     remaining = []
@@ -179,6 +194,7 @@ def _fold(
         if values is None:
             remaining.append(node)
         else:
+            levels |= evaluate_levels(node, known, levels, shapes, opset, _label(node))
             known |= values
     return {name: known[name] for name in known if name not in constants}, remaining
 
@@ -196,9 +212,9 @@ def _shapes(values: Iterable[onnx.ValueInfoProto]) -> Shapes:
     return shapes
 
 
-def _live(nodes: Iterable[onnx.NodeProto], sink: str) -> list[onnx.NodeProto]:
-    """The nodes that the output needs, in their order."""
-    needed = {sink}
+def _live(nodes: Iterable[onnx.NodeProto], sinks: Iterable[str]) -> list[onnx.NodeProto]:
+    """The nodes that the outputs need, in their order."""
+    needed = set(sinks)
     live = []
     for node in reversed(list(nodes)):
         if needed.intersection(node.output):
@@ -218,7 +234,7 @@ def _array(tensor: onnx.TensorProto) -> Array:
 
 
 def _node(node: onnx.NodeProto) -> Node:
-    operator = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+    operator = node.op_type if node.domain in ("", "ai.onnx", *DOMAINS) else f"{node.domain}.{node.op_type}"
     # Subgraphs belong to control flow, which hardware cannot have: the operator itself is refused later.
     attributes = {a.name: _attribute(a) for a in node.attribute if a.type not in _GRAPHS}
     return Node(operator, node.name, tuple(node.input), tuple(node.output), attributes)

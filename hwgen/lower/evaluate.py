@@ -1,129 +1,85 @@
-"""Runs a float network in NumPy: im2col and one matrix product per layer, in batches of bounded memory."""
+"""Runs a float network in NumPy, in batches of bounded memory."""
 
 from __future__ import annotations
 
-from math import inf, prod
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ..floatnet import FloatConv, FloatLayer, FloatNetwork, FloatPool, PoolKind
+from ..floatnet import FloatNetwork
+from .kernels import compute, fixed, largest, prepared
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_tensors"]
 
 Array = npt.NDArray[np.floating]
+Inputs = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 _BATCH_VALUES = 1 << 23
 """Values in the largest intermediate array of a batch: few calls of BLAS, each of which has to start its threads."""
 
 
 @overload
-def evaluate(network: FloatNetwork, x: npt.ArrayLike, *, every: Literal[False] = False) -> Array: ...
+def evaluate(network: FloatNetwork, x: Inputs, *, every: Literal[False] = False) -> Array: ...
 @overload
-def evaluate(network: FloatNetwork, x: npt.ArrayLike, *, every: Literal[True]) -> dict[str, Array]: ...
+def evaluate(network: FloatNetwork, x: Inputs, *, every: Literal[True]) -> dict[str, Array]: ...
 
 
-def evaluate(network: FloatNetwork, x: npt.ArrayLike, *, every: bool = False) -> Array | dict[str, Array]:
-    """The output (N, H, W, C) of ``network`` for raw input ``x`` (N, H, W, C), or with ``every`` that of each layer.
+def evaluate(network: FloatNetwork, x: Inputs, *, every: bool = False) -> Array | dict[str, Array]:
+    """The only output (N, H, W, C) of ``network`` for raw input ``x``, or with ``every`` that of each layer.
 
-    Computes in float64 when ``x`` is float64, else in float32. ``every``: a dict by layer name, in layer order.
-    Raises ``ValueError`` when ``x`` has another shape.
+    x: (N, H, W, C) of the only input, or such an array for every input, by name. Computes in float64 when ``x`` is
+    float64, else in float32. ``every``: a dict by layer name, in layer order. Raises ``ValueError`` when ``x`` has
+    another shape, or there are several outputs (use :func:`evaluate_tensors`).
     """
-    x = np.asarray(x)
-    if x.shape[1:] != network.input_shape or x.ndim != 4:
-        raise ValueError(f"x must have shape (N, {', '.join(map(str, network.input_shape))}), not {x.shape}")
-    dtype = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
-    wanted = network.layers if every else network.layers[-1:]
-    results = {layer.name: np.empty((len(x), *layer.output_shape), dtype) for layer in wanted}
-    weights = {
-        layer.name: np.ascontiguousarray(layer.weight.reshape(len(layer.weight), -1).T, dtype)
-        for layer in network.layers
-        if isinstance(layer, FloatConv)
-    }
-    batch = max(1, _BATCH_VALUES // max(_columns(layer) for layer in network.layers))
-    for start in range(0, len(x), batch):
-        part: Array = x[start : start + batch].astype(dtype)
+    if every:
+        return evaluate_tensors(network, x, [layer.name for layer in network.layers])
+    (output,) = network.outputs
+    return evaluate_tensors(network, x, [output])[output]
+
+
+def evaluate_tensors(network: FloatNetwork, x: Inputs, names: Iterable[str]) -> dict[str, Array]:
+    """The tensors called ``names``, as :func:`evaluate` computes them, by name in the order given."""
+    inputs = _checked(network, x)
+    count = len(next(iter(inputs.values())))
+    dtype = np.result_type(np.float32, *(np.float64 for array in inputs.values() if array.dtype == np.float64))
+    wanted = list(dict.fromkeys(names))
+    results = {name: np.empty((count, *network.shape(name)), dtype) for name in wanted}
+    weights = {layer.name: prepared(layer, dtype) for layer in network.layers}
+    uses = Counter(source for layer in network.layers for source in layer.sources)
+    batch = max(1, _BATCH_VALUES // max((largest(layer) for layer in network.layers), default=1))
+    for start in range(0, count, batch):
+        part = slice(start, start + batch)
+        tensors: dict[str, Array] = {name: array[part].astype(dtype) for name, array in inputs.items()}
+        for entry in network.inputs:
+            if entry.fixed is not None:
+                tensors[entry.name] = fixed(tensors[entry.name], entry.fixed)
+        left = Counter(uses)
+        for name in results.keys() & tensors.keys():
+            results[name][part] = tensors[name]
         for layer in network.layers:
-            part = _conv(layer, weights[layer.name], part) if isinstance(layer, FloatConv) else _pool(layer, part)
-            _clip(part, layer.clip)
+            made = compute(layer, weights[layer.name], [tensors[source] for source in layer.sources])
+            tensors[layer.name] = made
             if layer.name in results:
-                results[layer.name][start : start + batch] = part
-    return results if every else results[network.layers[-1].name]
+                results[layer.name][part] = made
+            for source in layer.sources:
+                left[source] -= 1
+                if not left[source]:
+                    del tensors[source]  # its last reader is done: memory is that of the tensors still needed
+    return results
 
 
-def _columns(layer: FloatLayer) -> int:
-    """Values of the largest array that one frame needs in ``layer``."""
-    taps = prod(layer.kernel) if isinstance(layer, FloatConv) else 1
-    return max(prod(layer.output_shape[:2]) * taps * layer.input_shape[2], prod(layer.output_shape))
-
-
-def _conv(layer: FloatConv, weight: Array, x: Array) -> Array:
-    height, width, outputs = layer.output_shape
-    if layer.kernel == layer.input_shape[:2] and not any(layer.pads):
-        columns = x.reshape(len(x), -1)
-    else:
-        x = _pad(x, layer.pads, layer.pad_value.astype(x.dtype))
-        columns = _patches(layer, x).reshape(len(x) * height * width, -1)
-    result = columns @ weight
-    result += layer.bias.astype(x.dtype)
-    return result.reshape(len(x), height, width, outputs)
-
-
-def _patches(layer: FloatConv, x: Array) -> Array:
-    """im2col: what each output pixel reads of the padded map ``x``, (N, H, W, ...), in the order kh, kw, I."""
-    height, width, _ = layer.output_shape
-    rows, columns = layer.kernel
-    if columns * x.shape[3] < 16:
-        # Runs of few values: copying all pixels of one tap at a time is faster.
-        patches = np.empty((len(x), height, width, rows, columns, x.shape[3]), x.dtype)
-        for dy in range(rows):
-            for dx in range(columns):
-                patches[:, :, :, dy, dx] = _tap(layer, x, dy, dx)
-        return patches
-    x = np.ascontiguousarray(x)
-    frame, row, pixel, value = x.strides
-    # A kernel row is one run of memory, channels innermost, so that the copy moves whole rows.
-    shape = (len(x), height, width, rows, columns * x.shape[3])
-    strides = (frame, row * layer.stride[0], pixel * layer.stride[1], row, value)
-    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False).copy()
-
-
-def _pool(layer: FloatPool, x: Array) -> Array:
-    maximum = layer.kind is PoolKind.MAX
-    x = _pad(x, layer.pads, np.array(-inf if maximum else 0, x.dtype))
-    result = _tap(layer, x, 0, 0).copy()
-    combine = np.maximum if maximum else np.add
-    for dy in range(layer.kernel[0]):
-        for dx in range(layer.kernel[1]):
-            if dy or dx:
-                combine(result, _tap(layer, x, dy, dx), out=result)
-    if not maximum:
-        result /= prod(layer.kernel)
-    return result
-
-
-def _tap(layer: FloatLayer, x: Array, dy: int, dx: int) -> Array:
-    """What the kernel's position (dy, dx) reads for each output pixel of the padded map ``x``; a view."""
-    height, width, _ = layer.output_shape
-    (step_y, step_x) = layer.stride
-    return x[:, dy : dy + (height - 1) * step_y + 1 : step_y, dx : dx + (width - 1) * step_x + 1 : step_x]
-
-
-def _pad(x: Array, pads: tuple[int, int, int, int], value: Array) -> Array:
-    if not any(pads):
-        return x
-    top, left, bottom, right = pads
-    count, height, width, channels = x.shape
-    padded = np.empty((count, height + top + bottom, width + left + right, channels), x.dtype)
-    padded[:] = value
-    padded[:, top : top + height, left : left + width] = x
-    return padded
-
-
-def _clip(x: Array, clip: tuple[float, float]) -> None:
-    lo, hi = clip
-    if lo > -inf:
-        np.maximum(x, lo, out=x)
-    if hi < inf:
-        np.minimum(x, hi, out=x)
+def _checked(network: FloatNetwork, x: Inputs) -> dict[str, npt.NDArray[np.generic]]:
+    given = x if isinstance(x, Mapping) else {network.input.name: x}
+    arrays = {source.name: np.asarray(given[source.name]) for source in network.inputs if source.name in given}
+    if arrays.keys() != given.keys() or len(arrays) != len(network.inputs):
+        raise ValueError(f"x must have {[source.name for source in network.inputs]}, not {list(given)}")
+    for source in network.inputs:
+        shape = arrays[source.name].shape
+        if len(shape) != 4 or shape[1:] != source.shape:
+            raise ValueError(f"x must have shape (N, {', '.join(map(str, source.shape))}), not {shape}")
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ValueError("x must have the same number of frames for every input")
+    return arrays

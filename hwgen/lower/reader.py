@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import HwgenError
 from ..importers.graph import FloatGraph, Node
+from .value import Value
 
 __all__ = ["Reader"]
 
 
 class Reader:
-    """What an operator file needs to know of ``node``, whose only input that is not constant is ``data``.
+    """What an operator file needs to know of ``node``; ``values``: its inputs that are not constants, by name.
 
     Every method raises :class:`HwgenError`, one sentence that names the node, for what cannot be built.
     """
 
-    def __init__(self, graph: FloatGraph, node: Node, data: str) -> None:
+    def __init__(self, graph: FloatGraph, node: Node, values: Mapping[str, Value]) -> None:
         self.graph = graph
         self.node = node
-        self.data = data
+        self._values = values
 
     def error(self, reason: str) -> HwgenError:
         """The error for this node because of ``reason``, to be raised by the caller."""
@@ -37,28 +38,45 @@ class Reader:
         return shape
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of the data input, batch axis included."""
-        return self._shape(self.data)
-
-    @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the first output, batch axis included."""
         return self._shape(self.node.outputs[0])
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the data input, which must be a two-dimensional map."""
-        shape = self.input_shape
-        if len(shape) != 4:
-            raise self.error(f"its input has shape {shape}, but only maps (N, C, H, W) are supported")
-        if shape[0] != 1:
-            raise self.error(f"its input has shape {shape}, a batch of {shape[0]}; keep the batch axis first")
-        return shape[1], shape[2], shape[3]
+    def value(self, index: int) -> Value:
+        """Input ``index``, data or constant."""
+        name = self.node.inputs[index] if index < len(self.node.inputs) else ""
+        if name in self._values:
+            return self._values[name]
+        if not self.has(index):
+            raise self.error("an input is missing; export the model again")
+        return Value.of_constant(self.constant(index, "operand"))
+
+    def image(self, index: int = 0) -> tuple[Value, tuple[int, ...]]:
+        """Input ``index``, a map (1, C, H, W) or a sequence (1, C, L), and its size behind the channels."""
+        value = self.value(index)
+        if len(value.shape) not in (3, 4):
+            raise self.error(
+                f"its input has shape {value.shape}, but only maps (N, C, H, W) and (N, C, L) are supported"
+            )
+        if value.shape[0] != 1:
+            raise self.error(
+                f"its input has shape {value.shape}, a batch of {value.shape[0]}; keep the batch axis first"
+            )
+        return value, value.shape[2:]
+
+    def axis(self, default: int, rank: int, name: str = "axis") -> int:
+        """The attribute ``name``, an axis of a tensor of ``rank``, counted from 0."""
+        axis = self.integer(name, default)
+        if not -rank <= axis < rank:
+            raise self.error(f"{name}={axis} is not an axis of its input; export the model again")
+        return axis % rank
 
     def integer(self, name: str, default: int) -> int:
         """The integer attribute ``name``."""
-        return int(self.node.attributes.get(name, default))
+        value = self.node.attributes.get(name, default)
+        if not isinstance(value, int):  # ONNX's checker does not know the operators of other domains
+            raise self.error(f"attribute {name} must be a whole number, not {_plain(value)}; export the model again")
+        return value
 
     def number(self, name: str, default: float) -> float:
         """The float attribute ``name``, which must be finite or infinite but a number."""
@@ -90,6 +108,10 @@ class Reader:
     def has(self, index: int) -> bool:
         """Whether input ``index`` is there."""
         return index < len(self.node.inputs) and self.node.inputs[index] != ""
+
+    def levels(self, index: int) -> npt.NDArray[np.int64] | None:
+        """The integers that input ``index`` is a multiple of, where the model holds it quantized; of its shape."""
+        return self.graph.levels.get(self.node.inputs[index])
 
     def constant(self, index: int, what: str, *, finite: bool = True) -> npt.NDArray[np.float64]:
         """Input ``index``, called ``what`` in messages, which must be a constant of numbers."""

@@ -1,6 +1,7 @@
 """Planning: engine and folding of every layer, before anything is synthesized."""
 
-from ..folding import Folding
-from .search import FILL, Plan, PlannedLayer, plan
+from ..sizing.folding import Folding
+from .outcome import Plan, PlannedFifo, PlannedLayer
+from .search import FILL, plan
 
-__all__ = ["FILL", "Folding", "Plan", "PlannedLayer", "plan"]
+__all__ = ["FILL", "Folding", "Plan", "PlannedFifo", "PlannedLayer", "plan"]

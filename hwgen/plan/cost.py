@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..bounds import accumulators, tap_interval, window_sum
 from ..floatnet import PoolKind
-from ..folding import Folding, geometry_of
 from ..interval import Interval
-from ..line_buffer import buffer_words
-from ..memories import BANK_WORDS, in_block_ram
-from ..network import Conv, Layer, Tensor
-from ..split import product_interval, split
+from ..network import Conv, Pool, Tensor
+from ..sizing.bounds import accumulators, tap_interval, window_sum
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.line_buffer import buffer_words
+from ..sizing.memories import BANK_WORDS, in_block_ram
+from ..sizing.split import product_interval, split
 
 __all__ = ["COEFFICIENTS", "SHELL", "Cost", "block_rams", "layer_cost", "lut_features", "memory_rams"]
 
@@ -86,12 +86,12 @@ def memory_rams(family: str, bits: int, words: int) -> int:
     return block_rams(family, bits, words) if in_block_ram(bits, words) else 0
 
 
-def lut_features(layer: Layer, source: Tensor, folding: Folding) -> dict[str, float]:
+def lut_features(layer: Conv | Pool, source: Tensor, folding: Folding) -> dict[str, float]:
     """What the LUTs of an engine are spent on, in bits.
 
     control: counters and the address of the weights. window, padding: address of the line buffer; 1 with any padding.
     multiples, base_mux, shift_mux: shared multiples of activations; inputs of the multiplexers of all products.
-    tree, accumulator, ring: adders behind them; accumulators of further groups of output channels.
+    tree, accumulator, ring: adders behind them; accumulators of further results of a pixel.
     maximum, pool_sum: what pooling has instead. requantizer: it and the queue behind it.
     """
     geometry = geometry_of(layer)
@@ -121,19 +121,19 @@ def _accumulator(layer: Conv, source: Interval) -> Interval:
     return Interval.hull(accumulators(layer, source))
 
 
-def _counter_bits(layer: Layer, folding: Folding) -> int:
+def _counter_bits(layer: Conv | Pool, folding: Folding) -> int:
     """Of the loops over a frame, and of the address of the weights."""
     geometry = geometry_of(layer)
-    words = geometry.words_per_pixel(folding.simd)
-    groups = words
+    reduction, results = geometry.reduction(folding.simd), folding.results(layer)
     sizes: list[int] = []
     if isinstance(layer, Conv):
-        groups = layer.codes.shape[0] // folding.pe
-        sizes += [layer.codes.size // folding.macs_per_cycle]
+        sizes += [layer.codes.size // folding.macs_per_cycle(layer)]
+    elif layer.divisors is not None:
+        sizes += [*geometry.output, results]
     if geometry.direct:
-        sizes += [geometry.reduction(folding.simd), groups]
+        sizes += [reduction, results]
     else:
-        sizes += [*geometry.output, groups, *geometry.kernel, 1 if geometry.channelwise else words]
+        sizes += [*geometry.output, results, *geometry.kernel, reduction // (geometry.kernel[0] * geometry.kernel[1])]
     return sum((size - 1).bit_length() for size in sizes)
 
 
@@ -141,21 +141,22 @@ def _array(layer: Conv, source: Tensor, folding: Folding, acc: Interval) -> dict
     book, taps = layer.codebook, tap_interval(layer, source.interval)
     parts = split(book)
     product, base = product_interval(book, taps).bits, (taps * max(parts.bases)).bits
-    macs = folding.macs_per_cycle
+    macs = folding.macs_per_cycle(layer)
     # A product sees no more different codes than there are words of weights.
     words = layer.codes.size // macs
-    groups = layer.codes.shape[0] // folding.pe if geometry_of(layer).direct else 1
+    geometry = geometry_of(layer)
+    ring = folding.results(layer) if geometry.direct and geometry.reduction(folding.simd) > 1 else 1
     return {
         "multiples": folding.simd * sum(taps.bits + 2 for value in parts.bases if value & (value - 1)),
         "base_mux": macs * base * min(words, len(parts.bases)),
         "shift_mux": macs * product * min(words, len(parts.shifts)),
-        "tree": folding.pe * (folding.simd - 1) * (product + 2),
+        "tree": folding.pe * (folding.lanes_per_pe(layer) - 1) * (product + 2),
         "accumulator": folding.pe * acc.bits,
-        "ring": folding.pe * acc.bits * (groups - 1),
+        "ring": folding.pe * acc.bits * (ring - 1),
     }
 
 
-def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> Cost:
+def layer_cost(layer: Conv | Pool, source: Tensor, folding: Folding, family: str) -> Cost:
     """LUTs and block RAMs of ``layer`` on ``folding``, input buffer, weights and output queue included."""
     geometry = geometry_of(layer)
     coefficients = COEFFICIENTS[family]
@@ -168,8 +169,8 @@ def layer_cost(layer: Layer, source: Tensor, folding: Folding, family: str) -> C
     if family == "ice40" and layer.requant is not None:
         rams += block_rams(family, folding.lanes * layer.output.interval.bits, 16)
     if isinstance(layer, Conv):
-        bits = folding.macs_per_cycle * layer.codebook.bits
-        words = layer.codes.size // folding.macs_per_cycle
+        macs = folding.macs_per_cycle(layer)
+        bits, words = macs * layer.codebook.bits, layer.codes.size // macs
         banks = -(-words // BANK_WORDS)
         rams += banks * memory_rams(family, bits, BANK_WORDS if banks > 1 else words)
     return Cost(round(luts), rams)

@@ -2,100 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import prod
 
 from ..boards import Board
 from ..boards.frame import buffer_depth
 from ..errors import HwgenError
-from ..folding import Folding, divisors
-from ..network import Conv, Layer, Network
+from ..network import Conv, Layer, Network, Pool
+from ..sizing.folding import Folding, divisors, foldings
+from ..sizing.graph import consumers, input_lanes
+from .branch_cost import end_buffers, fifo_cost, fork_cost, streaming_cost
 from .cost import SHELL, Cost, block_rams, layer_cost
+from .outcome import Plan, PlannedFifo, PlannedLayer
+from .schedule import schedule
 from .width import gearbox_cost
 
-__all__ = ["FILL", "Plan", "PlannedLayer", "plan"]
+__all__ = ["FILL", "plan"]
 
 FILL = 0.85
 """Share of a device's LUTs that a plan uses unless told otherwise: above it place and route gets slow, then fails."""
 
 
-@dataclass(frozen=True)
-class PlannedLayer:
-    """One layer's folding with its predicted cycles per frame and cost, the way to the next layer's lanes included."""
-
-    name: str
-    kind: str
-    folding: Folding
-    cycles: int
-    macs: int
-    cost: Cost
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A folding for every layer, and what it is predicted to need."""
-
-    board: str
-    layers: tuple[PlannedLayer, ...]
-    cost: Cost
-    lut_budget: int
-    bram_budget: int
-    clock_mhz: float
-    input_cycles: int
-    output_cycles: int
-
-    @property
-    def foldings(self) -> list[Folding]:
-        return [layer.folding for layer in self.layers]
-
-    @property
-    def cycles_per_frame(self) -> int:
-        """Cycles between two frames in steady state: those of the slowest stage."""
-        return max(self.input_cycles, self.output_cycles, *(layer.cycles for layer in self.layers))
-
-    @property
-    def bottleneck(self) -> str:
-        """The stage that sets the rate."""
-        slowest = max(self.layers, key=lambda layer: layer.cycles)
-        if slowest.cycles == self.cycles_per_frame:
-            return slowest.name
-        return "input" if self.input_cycles == self.cycles_per_frame else "output"
-
-    @property
-    def frames_per_second(self) -> float:
-        """At ``clock_mhz``."""
-        return self.clock_mhz * 1e6 / self.cycles_per_frame
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able: the choice, the prediction, and what limits it."""
-        return {
-            "board": self.board,
-            "clock_mhz": self.clock_mhz,
-            "cycles_per_frame": self.cycles_per_frame,
-            "frames_per_second": self.frames_per_second,
-            "bottleneck": self.bottleneck,
-            "lut": self.cost.lut,
-            "bram": self.cost.bram,
-            "lut_budget": self.lut_budget,
-            "bram_budget": self.bram_budget,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind,
-                    "pe": layer.folding.pe,
-                    "simd": layer.folding.simd,
-                    "lanes": layer.folding.lanes,
-                    "cycles": layer.cycles,
-                    "utilisation": layer.cycles / self.cycles_per_frame,
-                    "macs": layer.macs,
-                    "lut": layer.cost.lut,
-                    "bram": layer.cost.bram,
-                }
-                for layer in self.layers
-            ],
-        }
+MAX_VALUES = 1 << 22
+"""Most values of one tensor: beyond that a schedule, which looks at every word, takes minutes, and no device is fit."""
 
 
 def plan(
@@ -114,6 +45,12 @@ def plan(
 
     Raises :class:`HwgenError` with the number that is too large when nothing fits.
     """
+    largest = max(network.tensors.values(), key=lambda tensor: prod(tensor.shape))
+    if prod(largest.shape) > MAX_VALUES:
+        raise HwgenError(
+            f"{largest.name!r} has {prod(largest.shape)} values, and {MAX_VALUES} are the most that can be planned;"
+            " use a smaller input"
+        )
     luts = min(board.lut, max_luts) if max_luts is not None else int(board.lut * FILL)
     search = _Search(network, board, luts, clock_mhz or board.frequency_mhz)
     if target_fps is not None:
@@ -132,7 +69,7 @@ def plan(
         return best
     smallest = None
     for limit in search.limits:
-        smallest = search.at(limit) or smallest
+        smallest = search.at(limit, fits=True) or smallest
         if smallest is not None and smallest.cost.lut <= luts and smallest.cost.bram <= board.bram:
             return smallest
     assert smallest is not None
@@ -161,6 +98,8 @@ class _Search:
         self.luts = luts
         self.clock_mhz = clock_mhz
         self._costs: dict[tuple[Layer, Folding], Cost] = {}
+        self._tensors = network.tensors
+        self._readers = consumers(network)
         self._options = [self._foldings(layer) for layer in network.layers]
 
     @property
@@ -173,84 +112,134 @@ class _Search:
         """Cycles of the slowest layer when every layer is as fast as it can be."""
         return max(min(option.cycles for option in options) for options in self._options)
 
-    def at(self, limit: int) -> Plan | None:
-        """The cheapest folding of every layer that takes at most ``limit`` cycles; None where a layer has none."""
-        chosen: list[Folding] = []
-        for options in self._options:
+    def at(self, limit: int, *, fits: bool = False) -> Plan | None:
+        """The cheapest folding of every layer that takes at most ``limit`` cycles; None where a layer has none.
+
+        fits: FIFOs, which take a while to find, are left out of a plan that exceeds the budget without them.
+        """
+        chosen: dict[str, Folding] = {}
+        for layer, options in zip(self.network.layers, self._options, strict=True):
             option = next((option for option in options if option.cycles <= limit), None)
             if option is None:
                 return None
-            chosen.append(option.folding)
-        layers = []
-        for index, layer in enumerate(self.network.layers):
-            wanted = chosen[index + 1].simd if index + 1 < len(chosen) else 1
-            layers.append(self._planned(layer, chosen[index], wanted, limit))
-        return self._plan(layers)
+            chosen[layer.name] = option.folding
+        for layer in self.network.layers:
+            chosen[layer.name] = self._matched(layer, chosen, limit)
+        layers = [self._planned(layer, chosen) for layer in self.network.layers]
+        found = self._plan(layers, ())
+        if fits and (found.cost.lut > self.luts or found.cost.bram > self.board.bram):
+            return found
+        return self._plan(layers, self._fifos(found))
 
     def _foldings(self, layer: Layer) -> list[_Option]:
         """Those with the fewest output lanes that keep up, cheapest first."""
-        channels = divisors(layer.input_shape[2])
-        if isinstance(layer, Conv):
-            pairs = [(pe, simd) for pe in divisors(layer.codes.shape[0]) for simd in channels]
-        else:
-            pairs = [(simd, simd) for simd in channels]
-        foldings = [Folding.of(layer, pe, simd) for pe, simd in pairs]
-        found = [_Option(folding.cycles(layer), folding, self._cost(layer, folding)) for folding in foldings]
+        found = [_Option(folding.cycles(layer), folding, self._cost(layer, folding)) for folding in foldings(layer)]
         return sorted(found, key=lambda option: (self._price(option.cost), option.cycles))
 
     def _cost(self, layer: Layer, folding: Folding) -> Cost:
         key = layer, folding
         if key not in self._costs:
-            self._costs[key] = layer_cost(layer, self.network.tensor(layer.source), folding, self.board.family)
+            sources = [self._tensors[name] for name in layer.sources]
+            if isinstance(layer, Conv | Pool):
+                self._costs[key] = layer_cost(layer, sources[0], folding, self.board.family)
+            else:
+                self._costs[key] = streaming_cost(layer, sources, folding.lanes, self.board.family)
         return self._costs[key]
 
     def _price(self, cost: Cost) -> float:
         return cost.lut + cost.bram * self.board.lut / self.board.bram
 
-    def _planned(self, layer: Layer, folding: Folding, wanted: int, limit: int) -> PlannedLayer:
-        """``layer`` with the output lanes that cost least together with the way to the ``wanted`` ones behind it."""
-        foldings = [folding]
+    def _matched(self, layer: Layer, chosen: Mapping[str, Folding], limit: int) -> Folding:
+        """The lanes of ``layer`` that cost least together with the ways to its neighbours' lanes."""
+        folding = chosen[layer.name]
         if isinstance(layer, Conv):
-            foldings = [Folding(folding.pe, folding.simd, lanes) for lanes in divisors(folding.pe)]
-        options = []
-        for candidate in foldings:
-            if candidate.cycles(layer) <= limit:
-                way = gearbox_cost(self.board.family, layer.output.interval.bits, candidate.lanes, wanted)
-                options.append((candidate, self._cost(layer, candidate) + way))
-        best, cost = min(options, key=lambda option: self._price(option[1]))
-        kind = "conv" if isinstance(layer, Conv) else f"{layer.kind.value} pool"
-        macs = layer.macs if isinstance(layer, Conv) else 0
-        return PlannedLayer(layer.name, kind, best, best.cycles(layer), macs, cost)
+            candidates = [Folding(folding.pe, folding.simd, lanes) for lanes in divisors(folding.pe)]
+        else:
+            candidates = [folding] if isinstance(layer, Pool) else foldings(layer)
+        return min(
+            (candidate for candidate in candidates if candidate.cycles(layer) <= limit),
+            key=lambda candidate: self._price(
+                self._cost(layer, candidate) + self._ways(layer, {**chosen, layer.name: candidate}, both=True)
+            ),
+        )
 
-    def _plan(self, layers: Sequence[PlannedLayer]) -> Plan:
-        height, width, channels = self.network.input.shape
-        rows, columns, outputs = self.network.output.shape
-        frame = height * width * channels
-        total = SHELL[self.board.family] + Cost(0, block_rams(self.board.family, 8, buffer_depth(frame)))
-        for layer in layers:
-            total += layer.cost
+    def _ways(self, layer: Layer, chosen: Mapping[str, Folding], *, both: bool = False) -> Cost:
+        """Fork and gearboxes behind ``layer``; ``both``: the gearboxes before it too."""
+        total = self._way(layer.name, chosen[layer.name].lanes, chosen)
+        if both and not isinstance(layer, Conv | Pool):
+            for name in layer.sources:
+                if name in chosen:  # not an input of the network, whose lanes follow its readers
+                    bits = self._tensors[name].interval.bits
+                    total += gearbox_cost(self.board.family, bits, chosen[name].lanes, chosen[layer.name].simd)
+        return total
+
+    def _way(self, name: str, lanes: int, chosen: Mapping[str, Folding]) -> Cost:
+        """Fork and gearboxes behind tensor ``name`` of ``lanes`` lanes."""
+        bits, readers, family = self._tensors[name].interval.bits, self._readers[name], self.board.family
+        total = fork_cost(family, lanes * bits) if len(readers) > 1 else Cost(0, 0)
+        for edge in readers:
+            wanted = 1 if edge.consumer is None else chosen[edge.consumer].simd
+            total += gearbox_cost(family, bits, lanes, wanted)
+        return total
+
+    def _planned(self, layer: Layer, chosen: Mapping[str, Folding]) -> PlannedLayer:
+        folding = chosen[layer.name]
+        kind = f"{layer.kind.value} pool" if isinstance(layer, Pool) else type(layer).__name__.lower()
+        macs = layer.macs if isinstance(layer, Conv) else 0
+        cost = self._cost(layer, folding) + self._ways(layer, chosen)
+        return PlannedLayer(layer.name, kind, folding, folding.cycles(layer), macs, cost)
+
+    def _fifos(self, found: Plan) -> tuple[PlannedFifo, ...]:
+        """Those with which ``found`` keeps its rate."""
+        depths = schedule(self.network, found.foldings, found.cycles_per_frame).depths
+        lanes = dict(zip((layer.name for layer in found.layers), (f.lanes for f in found.foldings), strict=True))
+        lanes |= self._input_lanes(found.foldings)
+        fifos = []
+        for edge, depth in depths.items():
+            bits = lanes[edge.source] * self._tensors[edge.source].interval.bits
+            fifos.append(PlannedFifo(edge, depth, bits, fifo_cost(self.board.family, bits, depth)))
+        return tuple(fifos)
+
+    def _input_lanes(self, chosen: Sequence[Folding]) -> dict[str, int]:
+        lanes = input_lanes(self.network, [folding.simd for folding in chosen])
+        return {tensor.name: count for tensor, count in zip(self.network.inputs, lanes, strict=True)}
+
+    def _plan(self, layers: Sequence[PlannedLayer], fifos: tuple[PlannedFifo, ...]) -> Plan:
+        network, family = self.network, self.board.family
+        chosen = {layer.name: layer.folding for layer in layers}
+        lanes = self._input_lanes([layer.folding for layer in layers])
+        frame = sum(prod(tensor.shape) for tensor in network.inputs)
+        outputs = [self._tensors[name] for name in network.outputs]
+        total = SHELL[family] + Cost(0, block_rams(family, 8, buffer_depth(frame)))
+        total += end_buffers(family, network.inputs, outputs)
+        for tensor in network.inputs:
+            total += self._way(tensor.name, lanes[tensor.name], chosen)
+        for cost in (*(layer.cost for layer in layers), *(fifo.cost for fifo in fifos)):
+            total += cost
         return Plan(
             self.board.name,
             tuple(layers),
+            fifos,
             total,
             self.luts,
             self.board.bram,
             self.clock_mhz,
-            input_cycles=frame // layers[0].folding.simd,
-            output_cycles=rows * columns * outputs,
+            inputs={tensor.name: prod(tensor.shape) // lanes[tensor.name] for tensor in network.inputs},
+            outputs={tensor.name: prod(tensor.shape) for tensor in outputs},
         )
 
 
 def _check(found: Plan, board: Board, luts: int) -> None:
     """Refuse a plan that does not fit, with the number that is too large."""
+    parts: list[PlannedLayer | PlannedFifo] = [*found.layers, *found.planned_fifos]
     if found.cost.bram > board.bram:
-        worst = max(found.layers, key=lambda layer: layer.cost.bram)
+        worst = max(parts, key=lambda part: part.cost.bram)
         raise HwgenError(
             f"the network does not fit {board.name}: it needs {found.cost.bram} block RAMs of {board.bram}, "
             f"{worst.cost.bram} of them for {worst.name!r}"
         )
     if found.cost.lut > luts:
-        worst = max(found.layers, key=lambda layer: layer.cost.lut)
+        worst = max(parts, key=lambda part: part.cost.lut)
         raise HwgenError(
             f"the network does not fit {board.name}: it needs about {found.cost.lut} LUTs and {luts} may be used, "
             f"{worst.cost.lut} of them for {worst.name!r} at {found.cycles_per_frame} cycles per frame"

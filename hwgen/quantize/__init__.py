@@ -1,5 +1,5 @@
 """Quantizers: a float network and calibration data to coded weights and integer activations."""
 
-from .network import Progress, quantize
+from .network import quantize
 
-__all__ = ["Progress", "quantize"]
+__all__ = ["quantize"]

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..floatnet import FloatNetwork
+from ..floatnet import FloatInput, FloatNetwork
 from ..interval import Interval
-from ..lower import evaluate
+from .frames import Frames, count, every_output, frames_per_batch, part
 from .mse import SortedValues
 
-__all__ = ["Samples", "best_scale", "calibrate", "collect", "frames_per_batch", "input_range"]
+__all__ = ["Samples", "best_scale", "calibrate", "collect", "input_range"]
 
 INPUT_BITS = 8
-"""Bits of a network input that is not already integers; activations inside may be narrower."""
+"""Bits of a network input: raw data comes in bytes. Activations inside may be narrower."""
 
 SAMPLE_VALUES = 1 << 18
 """Values kept per tensor. The error of the best scale is flat; more samples do not move it."""
@@ -31,44 +31,46 @@ CANDIDATES = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """What calibration keeps of one tensor: a random subset of its values, and the exact extremes of all of them."""
+    """What calibration keeps of one tensor: a random subset of its values, and the exact extremes of all of them.
+
+    NaN and infinity, which functions give outside their domain, are left out; without any other value it is all 0.
+    """
 
     values: npt.NDArray[np.floating]
     lo: float
     hi: float
 
-
-def frames_per_batch(network: FloatNetwork, values: int = 1 << 22) -> int:
-    """Frames whose largest layer (im2col included) spreads out to about ``values`` numbers; at least one."""
-    spread = max(
-        layer.output_shape[0] * layer.output_shape[1] * layer.kernel[0] * layer.kernel[1] * layer.input_shape[2]
-        for layer in network.layers
-    )
-    return max(1, values // spread)
+    @property
+    def peak(self) -> float:
+        """The largest magnitude."""
+        return max(self.hi, -self.lo)
 
 
-def collect(
-    network: FloatNetwork, x: npt.NDArray[np.generic], progress: Callable[[int], None] | None = None
-) -> dict[str, Samples]:
-    """Run the float network on raw data ``x`` (N, H, W, C) and sample every layer's output, by layer name.
+def collect(network: FloatNetwork, frames: Frames, progress: Callable[[int], None] | None = None) -> dict[str, Samples]:
+    """Run the float network on raw ``frames`` and sample every layer's output, by layer name.
 
-    Memory does not grow with N. ``progress`` is called with the frames done. The choice of samples is seeded.
+    Memory does not grow with their number. ``progress`` is called with the frames done. The choice is seeded.
     """
     rng = np.random.default_rng(0)
-    batch = frames_per_batch(network)
+    batch, total = frames_per_batch(network), count(frames)
     kept: dict[str, list[npt.NDArray[np.floating]]] = {layer.name: [] for layer in network.layers}
-    lows = dict.fromkeys(kept, np.inf)
-    highs = dict.fromkeys(kept, -np.inf)
-    for start in range(0, len(x), batch):
-        part = x[start : start + batch]
-        quota = -(-SAMPLE_VALUES * len(part) // len(x))
-        for name, output in evaluate(network, part, every=True).items():
+    lows, highs = dict.fromkeys(kept, np.inf), dict.fromkeys(kept, -np.inf)
+    for start in range(0, total, batch):
+        end = min(start + batch, total)
+        quota = -(-SAMPLE_VALUES * (end - start) // total)
+        for name, output in every_output(network, part(frames, slice(start, end))).items():
             flat = output.reshape(-1)
-            lows[name], highs[name] = min(lows[name], float(flat.min())), max(highs[name], float(flat.max()))
-            kept[name].append(flat if flat.size <= quota else flat[rng.integers(0, flat.size, quota)])
+            flat = flat if np.isfinite(flat).all() else flat[np.isfinite(flat)]
+            if flat.size:
+                lows[name], highs[name] = min(lows[name], float(flat.min())), max(highs[name], float(flat.max()))
+                kept[name].append(flat if flat.size <= quota else flat[rng.integers(0, flat.size, quota)])
         if progress is not None:
-            progress(min(start + batch, len(x)))
-    return {name: Samples(np.concatenate(parts), lows[name], highs[name]) for name, parts in kept.items()}
+            progress(end)
+    nothing = Samples(np.zeros(1), 0.0, 0.0)
+    return {
+        name: Samples(np.concatenate(parts), lows[name], highs[name]) if parts else nothing
+        for name, parts in kept.items()
+    }
 
 
 def best_scale(values: npt.ArrayLike, interval: Interval, peak: float) -> float:
@@ -88,12 +90,15 @@ def best_scale(values: npt.ArrayLike, interval: Interval, peak: float) -> float:
     return float(fine[np.argmin(data.squared_error(levels, fine))])
 
 
-def input_range(x: npt.NDArray[np.generic]) -> tuple[Interval, float]:
-    """Interval and scale of the network's input, from raw calibration data.
+def input_range(source: FloatInput, x: npt.NDArray[np.generic]) -> tuple[Interval, float]:
+    """Interval and scale of a network's input, from raw calibration data, unless the model prescribes them.
 
-    Whole numbers that fit 8 bits (camera pixels, whatever their dtype) pass as they are, with scale 1. Anything else
-    is calibrated to 8 bits, signed if a negative value occurs.
+    A prescribed format of more than 8 bits (8 bits with a zero point) does not fit the bytes of an input. Whole numbers
+    that fit 8 bits (camera pixels, whatever their dtype) pass as they are, with scale 1. Anything else is calibrated to
+    8 bits, signed if a negative value occurs.
     """
+    if source.fixed is not None and source.fixed.interval.bits <= INPUT_BITS:
+        return source.fixed.interval, source.fixed.scale
     lo, hi = float(x.min()), float(x.max())
     signed = lo < 0 or x.dtype == np.int8
     interval = Interval.of_bits(INPUT_BITS, signed=signed)
@@ -112,4 +117,4 @@ def calibrate(samples: Samples, bits: int, *, signed: bool) -> tuple[Interval, f
     ``signed`` says whether a negative value *can* occur, which calibration data alone cannot tell.
     """
     interval = Interval.of_bits(bits, signed=signed)
-    return interval, best_scale(samples.values, interval, max(samples.hi, -samples.lo))
+    return interval, best_scale(samples.values, interval, samples.peak)

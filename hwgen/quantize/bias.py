@@ -34,13 +34,13 @@ def mean_error(
 
     integers, floats: the inputs (N, H, W, I) of the quantized and of the float layer, on the same samples.
     """
-    quantized = mean_patch(integers, layer.kernel, layer.stride, layer.pads, layer.pad_value)
-    real = mean_patch(floats, model.kernel, model.stride, model.pads, model.pad_value)
+    quantized = mean_patch(model, integers, layer.pad_value)
+    real = mean_patch(model, floats, model.pad_value)
     levels = layer.codebook.decode(layer.codes)
     requant, scale = layer.requant, layer.output.scale
     factor = requant.mul * (scale / 2.0**requant.shift)
-    mean = np.tensordot(levels, quantized, axes=3) * factor + real_bias(requant, scale)
-    return mean - (np.tensordot(model.weight, real, axes=3) + model.bias)
+    mean = np.einsum("oyxi,oyxi->o", levels, quantized) * factor + real_bias(requant, scale)
+    return mean - (np.einsum("oyxi,oyxi->o", model.weight, real) + model.bias)
 
 
 def correct_bias(

@@ -5,45 +5,42 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codebook
+from ..codes import CODES, Codebook
 from ..floatnet import FloatConv
 from ..interval import Interval
 from ..network import Conv, Requant, Tensor
 from ..reference.conv import partial_sum_bound
+from .coded import book_of, exact_codes, integers_of
+from .formats import Format
 from .moments import variance_patch
 from .requant import add_of, check_reach, clip_limits, round_half_up
-from .weights import code_weights, smallest_ratio
+from .weights import CodedWeights, code_weights, smallest_ratio
 
 __all__ = ["quantize_conv"]
 
 
 def quantize_conv(
-    layer: FloatConv,
-    source: Tensor,
-    codebook: Codebook,
-    interval: Interval,
-    scale: float,
-    inputs: npt.NDArray[np.integer],
+    layer: FloatConv, source: Tensor, codebook: Codebook, target: Format, inputs: npt.NDArray[np.integer]
 ) -> Conv:
-    """The coded convolution of ``layer``, reading ``source``, with an output inside ``interval`` in units of ``scale``.
+    """The coded convolution of ``layer``, reading ``source``, with an output inside ``target``.
 
     inputs: calibration integers (N, H, W, I) of ``source``. An error ``e`` in a weight makes output noise of power
     ``e**2 * var(input)`` (inputs taken as independent; the mean goes into the bias), so the scale of each channel is
     chosen for the least error weighted by the variance of the input under each weight.
 
-    ``scale`` grows only where it is hundreds of times finer than one step of the accumulator could ever fill. The
-    padding is what the model's zero is in input units, rounded; it may lie outside the input's interval. Raises
-    :class:`HwgenError` when the accumulator could get too wide.
+    Weights that the model holds as codes keep them, and a codebook of their own; where their scales are off the grid of
+    factors they are rounded anew to that codebook. The scale of ``target`` gives way a few percent to such codes, and
+    grows where it is hundreds of times finer than one step of the accumulator could ever fill. The padding is what the
+    model's zero is in input units, rounded; it may lie outside the input's interval. Raises :class:`HwgenError` when
+    the accumulator could get too wide.
     """
-    scale = max(scale, source.scale * smallest_ratio(layer.weight, codebook))
     pad_value = round_half_up(layer.pad_value / source.scale)
-    importance = variance_patch(inputs, layer.kernel, layer.stride, layer.pads, pad_value)
-    coded = code_weights(layer.weight, codebook, scale / source.scale, importance)
-    lo, hi = clip_limits(layer.clip, scale, interval)
+    codebook, scale, coded = _codes(layer, source, codebook, target.scale, inputs, pad_value)
+    # A format that the model prescribes limits the values, not the integers of another unit.
+    lo, hi = clip_limits(target.real if layer.fixed is not None else layer.clip, scale, target.interval)
     requant = Requant(coded.mul, add_of(layer.bias, scale, coded.shift), coded.shift, lo, hi)
-    levels = codebook.decode(coded.codes)
     padding: np.ndarray | int = pad_value if any(layer.pads) else 0
-    check_reach(layer.name, partial_sum_bound(levels, source.interval, padding), requant)
+    check_reach(layer.name, partial_sum_bound(codebook.decode(coded.codes), source.interval, padding), requant)
     return Conv(
         name=layer.name,
         source=source.name,
@@ -56,4 +53,25 @@ def quantize_conv(
         pads=layer.pads,
         requant=requant,
         output=Tensor(layer.name, layer.output_shape, Interval(lo, hi), scale),
+        dilation=layer.dilation,
+        groups=layer.groups,
     )
+
+
+def _codes(
+    layer: FloatConv,
+    source: Tensor,
+    codebook: Codebook,
+    scale: float,
+    inputs: npt.NDArray[np.integer],
+    pad_value: npt.NDArray[np.int64],
+) -> tuple[Codebook, float, CodedWeights]:
+    """Codebook, output scale and weights: the model's own codes where it has them and they fit, else the best ones."""
+    if layer.coded is not None and (own := book_of(layer.coded.levels)) is not None:
+        if (found := exact_codes(layer.coded, own, source.scale, scale, keep=layer.fixed is not None)) is not None:
+            return own, *found
+        # Levels that no scale can keep may fall between those that occur.
+        codebook = own if own.name in CODES else integers_of(layer.coded.levels) or own
+    scale = max(scale, source.scale * smallest_ratio(layer.weight, codebook))
+    importance = variance_patch(layer, inputs, pad_value)
+    return codebook, scale, code_weights(layer.weight, codebook, scale / source.scale, importance)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..floatnet import FloatConv
 from ..reference.window import padded, positions
 
 __all__ = ["mean_patch", "variance_patch"]
 
-Pads = tuple[int, int, int, int]
 Real = npt.NDArray[np.float64]
 
 FLOOR = 1e-3
@@ -22,38 +22,42 @@ FLOOR = 1e-3
 rim of a digit image) may still move later."""
 
 
-def _mean_over_windows(total: Real, count: int, kernel: tuple[int, int], stride: tuple[int, int], pads: Pads,
-                       pad_value: Real) -> Real:  # fmt: skip
-    walk = positions(padded(total[None], pads, count * pad_value), kernel, stride)
-    return np.stack([pixel.mean(axis=(0, 1, 2)) for pixel in walk]).reshape(*kernel, -1) / count
+def _mean_over_windows(layer: FloatConv, total: Real, count: int, pad_value: Real) -> Real:
+    """Mean of the summed map ``total`` (H, W, I) of ``count`` samples under each kernel position: (kh, kw, I)."""
+    maps = padded(total[None], layer.pads, count * pad_value)
+    walk = positions(maps, layer.kernel, layer.stride, layer.dilation)
+    return np.stack([pixel.mean(axis=(0, 1, 2)) for pixel in walk]).reshape(*layer.kernel, -1) / count
 
 
-def mean_patch(
-    x: npt.NDArray[np.generic],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    pads: Pads,
-    pad_value: npt.NDArray[np.generic],
-) -> Real:
-    """The mean input under each kernel position. x: (N, H, W, I), real or integer. Returns (kh, kw, I) float64."""
+def _per_output(layer: FloatConv, patch: Real) -> Real:
+    """What of ``patch`` (kh, kw, I) each output channel reads: (O, kh, kw, I / groups), like the weights."""
+    split = np.moveaxis(patch.reshape(*layer.kernel, layer.groups, -1), 2, 0)
+    if layer.groups == 1:
+        return np.broadcast_to(split, layer.weight.shape)
+    return np.repeat(split, len(layer.weight) // layer.groups, axis=0)
+
+
+def mean_patch(layer: FloatConv, x: npt.NDArray[np.generic], pad_value: npt.NDArray[np.generic]) -> Real:
+    """The mean input of ``layer`` under each weight, (O, kh, kw, I / groups) float64.
+
+    x: (N, H, W, I), real or integer; pad_value: (I,) in the unit of x.
+    """
+    return _per_output(layer, _mean(layer, x, pad_value))
+
+
+def _mean(layer: FloatConv, x: npt.NDArray[np.generic], pad_value: npt.NDArray[np.generic]) -> Real:
     total = x.sum(axis=0, dtype=np.float64)
-    return _mean_over_windows(total, len(x), kernel, stride, pads, pad_value.astype(np.float64))
+    return _mean_over_windows(layer, total, len(x), pad_value.astype(np.float64))
 
 
-def variance_patch(
-    x: npt.NDArray[np.generic],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    pads: Pads,
-    pad_value: npt.NDArray[np.generic],
-) -> Real:
-    """The variance of the input under each kernel position, at least :data:`FLOOR` of their mean; arguments as above.
+def variance_patch(layer: FloatConv, x: npt.NDArray[np.generic], pad_value: npt.NDArray[np.generic]) -> Real:
+    """The variance of the input under each weight, at least :data:`FLOOR` of their mean; arguments as above.
 
     All ones where nothing varies at all, so that it can always serve as a relative importance.
     """
     squares = np.einsum("nhwc,nhwc->hwc", x, x, dtype=np.float64, casting="unsafe")
     outside = np.square(pad_value.astype(np.float64))
-    mean = mean_patch(x, kernel, stride, pads, pad_value)
-    variance = np.maximum(_mean_over_windows(squares, len(x), kernel, stride, pads, outside) - mean**2, 0.0)
+    mean = _mean(layer, x, pad_value)
+    variance = np.maximum(_mean_over_windows(layer, squares, len(x), outside) - mean**2, 0.0)
     average = float(variance.mean())
-    return variance + FLOOR * average if average > 0 else np.ones_like(variance)
+    return _per_output(layer, variance + FLOOR * average if average > 0 else np.ones_like(variance))

@@ -3,11 +3,15 @@
 1. Every tensor gets one scale, the one with the least squared error on the calibration data.
 2. Every weight gets the nearest level, at the per-channel scale with the least output noise on the exact grid.
 3. Every bias is corrected, layer by layer, on what the quantized layers before really put out.
+
+What the model prescribes itself, codes of weights and formats of tensors, is taken instead where the grid allows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -15,109 +19,189 @@ import numpy.typing as npt
 from ..codes import Codebook
 from ..codes import codebook as find_codebook
 from ..errors import HwgenError
-from ..floatnet import FloatConv, FloatLayer, FloatNetwork
-from ..interval import Interval
-from ..lower import evaluate
-from ..network import Layer, Network, Tensor
-from ..reference.network import input_integers
-from ..reference.pool import pool
-from .activations import Samples, calibrate, collect, frames_per_batch, input_range
+from ..floatnet import (
+    FloatAdd,
+    FloatConcat,
+    FloatConv,
+    FloatInput,
+    FloatLayer,
+    FloatNetwork,
+    FloatPool,
+    FloatRemap,
+    FloatTable,
+)
+from ..network import Conv, Layer, Network, Tensor
+from ..reference.network import input_integers, layer_function
+from ..tools import WorkDone
+from .activations import collect, input_range
+from .add import quantize_add
 from .bias import correct_bias
-from .clips import push_clips
+from .clips import push_clips, readers
+from .coded import OWN, without_wide_codes
+from .concat import quantize_concat
 from .conv import quantize_conv
+from .formats import Format, plan_formats
+from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
+from .notes import remarks
 from .pool import quantize_pool
+from .remap import quantize_remap
+from .table import quantize_table
 
-__all__ = ["LOGIT_BITS", "Progress", "quantize"]
-
-Progress = Callable[[int, int, str], None]
-"""Called with the steps done, the steps in all, and what is being done."""
-
-LOGIT_BITS = 16
-"""Bits of the last layer's output, signed. Its unit is twice the largest calibration value over 2**15: fine enough for
-``argmax`` to see every difference, with one octave of headroom before it saturates."""
+__all__ = ["quantize"]
 
 MAX_LEVEL = 1 << 16
 """The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
 
+DEFAULT = "e2m1"
+"""The code that is used when none is asked for."""
+
 CORRECTION_FRAMES = 256
-"""Calibration frames that bias correction runs on, at most; their activations are kept in memory."""
+"""Calibration frames that bias correction runs on, at most."""
 
-
-def _output_range(layer: FloatLayer, source: Tensor, samples: Samples, bits: int, last: bool) -> tuple[Interval, float]:
-    """Interval and wanted scale of the layer's output; a maximum pool ignores them."""
-    if last:
-        peak = max(abs(samples.lo), abs(samples.hi))
-        return Interval.of_bits(LOGIT_BITS, signed=True), 2 * peak / 2.0 ** (LOGIT_BITS - 1) if peak else 1.0
-    signed = layer.clip[0] < 0 and (isinstance(layer, FloatConv) or source.interval.signed)
-    return calibrate(samples, bits, signed=signed)
-
-
-def _checked(network: FloatNetwork, x: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    data = np.asarray(x)
-    if data.ndim != 4 or data.shape[1:] != network.input_shape or len(data) == 0:
-        shape = ", ".join(map(str, network.input_shape))
-        raise HwgenError(f"calibration data must have shape (N, {shape}) with N >= 1, not {data.shape}")
-    if data.dtype.kind not in "iufb" or not np.isfinite(data).all():
-        raise HwgenError("calibration data must be finite numbers; it holds NaN, infinity or something else")
-    return data
-
-
-def _activations(network: FloatNetwork, x: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[np.float32]]:
-    """Every layer's float output on ``x``, single precision to halve the memory."""
-    batch = frames_per_batch(network)
-    parts = [evaluate(network, x[start : start + batch], every=True) for start in range(0, len(x), batch)]
-    return {name: np.concatenate([part[name].astype(np.float32) for part in parts]) for name in parts[0]}
+CORRECTION_VALUES = 1 << 25
+"""Activations that bias correction keeps in memory at a time, about; fewer frames where a frame has many."""
 
 
 def quantize(
     network: FloatNetwork,
-    x: npt.ArrayLike,
+    x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     *,
-    code: str | Codebook = "e2m1",
+    code: str | Codebook = DEFAULT,
     act_bits: int = 8,
-    progress: Progress | None = None,
+    progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
 
-    x: calibration data (N, H, W, C), raw values, any numeric dtype; a few hundred typical samples. The result does not
-    depend on anything else: the same arguments give the same network, bit for bit. Raises :class:`HwgenError` for
-    data, a code or a bit width that cannot be used, and for a layer whose accumulator would get too wide.
+    Weights that the model holds as codes of no more bits than ``code`` are kept as they are, and with ``code`` "own"
+    those of up to 8 bits.
+
+    x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
+    inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
+    network, bit for bit. Raises :class:`HwgenError` for data, a code or a bit width that cannot be used, and for a
+    layer whose accumulator would get too wide.
     """
-    book = code if isinstance(code, Codebook) else find_codebook(code)
+    own = code == OWN
+    if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
+        raise HwgenError(f"the model holds no weights as codes of its own; choose a code, such as {DEFAULT}")
+    book = code if isinstance(code, Codebook) else find_codebook(DEFAULT if own else code)
     if book.max_level > MAX_LEVEL:
         raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
     if not 2 <= act_bits <= 8:
         raise HwgenError(f"activation bits must be 2 to 8, not {act_bits}")
-    data = _checked(network, x)
-    total = len(data) + len(network.layers)
+    data = checked_frames(network, x)
+    samples = count(data)
+    total = samples + len(network.layers)
     report = progress or (lambda done, total, text: None)
 
-    interval, scale = input_range(data)
-    network = push_clips(network, interval, scale)
-    samples = collect(network, data, lambda done: report(done, total, "calibrating"))
-    chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:CORRECTION_FRAMES])
-    frames = data[chosen]
-    floats = _activations(network, frames)
-
-    name, taken = "input", {layer.name for layer in network.layers}
-    while name in taken:
-        name = f"network_{name}"
-    tensor = Tensor(name, network.input_shape, interval, scale)
-    integers, real = input_integers(tensor, frames), frames.astype(np.float32)
-    source, layers = tensor, list[Layer]()
-    batch = frames_per_batch(network)
-    for index, model in enumerate(network.layers):
-        report(len(data) + index, total, f"quantizing {model.name}")
-        last = index == len(network.layers) - 1
-        wanted = _output_range(model, source, samples[model.name], act_bits, last)
-        layer: Layer
-        if isinstance(model, FloatConv):
-            layer = quantize_conv(model, source, book, *wanted, integers)
-            layer, integers = correct_bias(layer, model, source, integers, real, floats[model.name], batch)
-        else:
-            layer = quantize_pool(model, source, *wanted)
-            integers = pool(layer, source.interval, integers)
-        layers.append(layer)
-        source, real = layer.output, floats[model.name]
+    used = readers(network)
+    for source in network.inputs:
+        if not used[source.name]:
+            raise HwgenError(f"input {source.name!r} is used by no layer; remove it from the model")
+    inputs = {
+        source.name: Tensor(source.name, source.shape, *input_range(source, data[source.name]))
+        for source in network.inputs
+    }
+    network = push_clips(network if own else without_wide_codes(network, book.bits), inputs)
+    calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
+    formats = plan_formats(network, inputs, calibrated, act_bits)
+    frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
+    chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])
+    layers: list[Layer] = []
+    walk = _Walk(network, inputs, part(data, chosen))
+    for model in network.layers:
+        report(samples + len(layers), total, f"quantizing {model.name}")
+        layers.append(walk.quantized(model, formats[model.name], book))
     report(total, total, "quantized")
-    return Network(network.name, tensor, tuple(layers), network.notes, network.normalization)
+    tensors = list(zip(network.inputs, inputs.values(), strict=True))
+    notes = remarks(list(zip(network.layers, layers, strict=True)), tensors)
+    return Network(
+        network.name,
+        tuple(inputs.values()),
+        tuple(layers),
+        network.outputs,
+        (*network.notes, *notes),
+        network.normalization,
+        tuple(source.layout for source in network.inputs),
+    )
+
+
+class _Walk:
+    """Layer by layer through the network, with the integers and the float values of ``frames`` beside each other.
+
+    A tensor's values go when its last reader is done.
+    """
+
+    def __init__(self, network: FloatNetwork, inputs: Mapping[str, Tensor], frames: Frames) -> None:
+        self._tensors = dict(inputs)
+        self._integers = {name: input_integers(tensor, frames[name]) for name, tensor in inputs.items()}
+        self._reals = {name: values.astype(np.float32) for name, values in frames.items()}
+        self._unread = Counter(name for layer in network.layers for name in layer.sources)
+        self._batch = frames_per_batch(network)
+
+    def quantized(self, model: FloatLayer, target: Format, book: Codebook) -> Layer:
+        sources = [self._tensors[name] for name in model.sources]
+        integers = [self._integers[name] for name in model.sources]
+        real = self._float_output(model)
+        layer = _layer(model, sources, target, book, integers)
+        if isinstance(model, FloatConv) and isinstance(layer, Conv):
+            floats = self._reals[model.source]
+            layer, output = correct_bias(layer, model, sources[0], integers[0], floats, real, self._batch)
+        else:
+            output = self._run(layer, sources, integers)
+        self._tensors[model.name] = layer.output
+        self._integers[model.name], self._reals[model.name] = output, real
+        self._unread.subtract(model.sources)
+        for name in {*model.sources, model.name}:
+            if self._unread[name] == 0:
+                self._integers.pop(name, None)
+                self._reals.pop(name, None)
+        return layer
+
+    def _float_output(self, model: FloatLayer) -> npt.NDArray[np.float32]:
+        """The float layer's output, computed as a network of this one layer."""
+        names = tuple(dict.fromkeys(model.sources))
+        inputs = tuple(FloatInput(name, self._tensors[name].shape) for name in names)
+        alone = FloatNetwork(model.name, inputs, (model,), (model.name,))
+        return every_output(alone, {name: self._reals[name] for name in names})[model.name]
+
+    def _run(
+        self, layer: Layer, sources: Sequence[Tensor], integers: Sequence[npt.NDArray[np.int32]]
+    ) -> npt.NDArray[np.int32]:
+        function = layer_function(layer, [tensor.interval for tensor in sources])
+        starts = range(0, len(integers[0]), self._batch)
+        return np.concatenate([function(*(x[start : start + self._batch] for x in integers)) for start in starts])
+
+
+def _layer(
+    model: FloatLayer,
+    sources: Sequence[Tensor],
+    target: Format,
+    book: Codebook,
+    integers: Sequence[npt.NDArray[np.int32]],
+) -> Layer:
+    match model:
+        case FloatConv():
+            return quantize_conv(model, sources[0], book, target, integers[0])
+        case FloatPool():
+            return quantize_pool(model, sources[0], target)
+        case FloatAdd():
+            return quantize_add(model, sources, target)
+        case FloatConcat():
+            return quantize_concat(model, sources, target)
+        case FloatTable():
+            return quantize_table(model, sources[0], target)
+        case FloatRemap():
+            return quantize_remap(model, sources[0])
+
+
+def _peak_values(network: FloatNetwork) -> int:
+    """The most activations of one frame that are needed at a time, of integers and floats together."""
+    sizes = {tensor.name: 2 * prod(tensor.output_shape) for tensor in (*network.inputs, *network.layers)}
+    unread = Counter(name for layer in network.layers for name in layer.sources)
+    held = peak = sum(sizes[source.name] for source in network.inputs)
+    for layer in network.layers:
+        held += sizes[layer.name]
+        peak = max(peak, held)
+        unread.subtract(layer.sources)
+        held -= sum(sizes[name] for name in {*layer.sources, layer.name} if unread[name] == 0)
+    return peak

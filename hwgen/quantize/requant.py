@@ -7,7 +7,7 @@ common to the layer. Written as ``mantissa * 2**e`` with ``e = k - shift``, the 
 
 from __future__ import annotations
 
-from math import floor, isfinite
+from math import floor, isfinite, log2
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from ..interval import Interval
 from ..network import MANTISSAS, Requant
 
 __all__ = [
-    "ACC_BITS", "KMAX", "MAX_SHIFT", "MIN_SHIFT", "add_of", "check_reach", "clip_limits", "exponent_grid", "place",
-    "round_half_up",
+    "ACC_BITS", "KMAX", "MAX_SHIFT", "MIN_SHIFT", "add_of", "check_bits", "check_reach", "clip_limits", "exponent_grid",
+    "nearest_factor", "place", "round_half_up",
 ]  # fmt: skip
 
 KMAX = 7
@@ -43,6 +43,13 @@ def round_half_up(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def exponent_grid(lo: int, hi: int) -> npt.NDArray[np.float64]:
     """``mantissa * 2**e`` for every e in lo..hi: (hi - lo + 1, len(MANTISSAS)) float64, exact."""
     return np.array(MANTISSAS, np.float64) * 2.0 ** np.arange(lo, hi + 1)[:, None]
+
+
+def nearest_factor(value: float) -> tuple[int, int]:
+    """``(mantissa, e)`` of the point ``mantissa * 2**e`` of the grid that is nearest to ``value`` > 0 by ratio."""
+    octave = floor(log2(value)) - 3
+    candidates = [(mantissa, e) for e in (octave - 1, octave, octave + 1) for mantissa in MANTISSAS]
+    return min(candidates, key=lambda point: abs(log2(point[0] / value) + point[1]))
 
 
 def place(lowest: int, spread: int) -> tuple[int, int]:
@@ -84,6 +91,11 @@ def check_reach(name: str, reach: npt.NDArray[np.int64], requant: Requant) -> No
         acc * mul + abs(add)
         for acc, mul, add in zip(reach.tolist(), requant.mul.tolist(), requant.add.tolist(), strict=True)
     )
+    check_bits(name, worst)
+
+
+def check_bits(name: str, worst: int) -> None:
+    """Raise :class:`HwgenError` when ``worst``, the largest magnitude before a shift, reaches ``2**ACC_BITS``."""
     if worst >= 1 << ACC_BITS:
         raise HwgenError(
             f"layer {name!r}: requantization needs {worst.bit_length()} bits, more than {ACC_BITS}; "

@@ -76,10 +76,10 @@ def code_weights(
 ) -> CodedWeights:
     """Codes of ``weight`` (O, kh, kw, I) with ``ratio = s_out / s_in`` at least :func:`smallest_ratio`.
 
-    importance: (kh, kw, I) > 0, the weight of each squared error; 1 by default. Of equally good scales the largest
-    wins: smaller levels make narrower accumulators.
+    importance: > 0, of the shape of ``weight``, the weight of each squared error; 1 by default. Of equally good scales
+    the largest wins: smaller levels make narrower accumulators.
     """
-    rows = [SortedValues(row, importance) for row in weight]
+    rows = [SortedValues(row, importance if importance is None else importance[o]) for o, row in enumerate(weight)]
     peaks = np.array([row.peak for row in rows])
     alive = peaks > 0
     if not alive.any():

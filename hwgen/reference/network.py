@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import HwgenError
-from ..network import Conv, Network, Tensor
+from ..interval import Interval
+from ..network import Add, Concat, Conv, Layer, Network, Pool, Remap, Table, Tensor
+from .add import add
+from .concat import concat
 from .conv import ConvKernel
 from .pool import pool
+from .remap import remap
+from .table import table
+from .walk import by_name, results_of, walk
 
-__all__ = ["frames_per_chunk", "input_integers", "layer_function", "quantize_input", "run"]
+__all__ = ["input_integers", "layer_function", "quantize_input", "run"]
 
 Values = npt.NDArray[np.int32]
 
-CHUNK_VALUES = 1 << 20
-"""Window values that one chunk of frames may spread out to, so that im2col stays in the cache. Measured on two MNIST
-networks: a quarter as many cost a sixth of the speed, 16 times as many a third."""
 
-
-def quantize_input(network: Network, x: npt.ArrayLike) -> Values:
+@overload
+def quantize_input(network: Network, x: Mapping[str, npt.ArrayLike]) -> dict[str, Values]: ...
+@overload
+def quantize_input(network: Network, x: npt.ArrayLike) -> Values: ...
+def quantize_input(network: Network, x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Values | dict[str, Values]:
     """Input integers of raw data: ``clip(floor(x / scale + 1/2))`` to the input's interval.
 
-    x: (N, H, W, C) raw values of any numeric dtype. Integers pass unchanged where the scale is 1. Raises
-    :class:`HwgenError` for a wrong shape or a value that is not finite.
+    x: (N, H, W, C) raw values of any numeric dtype, or a dict of such by input name (needed for several inputs); the
+    result is of the same kind. Integers pass unchanged where the scale is 1. Raises :class:`HwgenError` for a wrong
+    shape, a value that is not finite, or inputs that are missing.
     """
-    return input_integers(network.input, x)
+    try:
+        named = by_name(network, x)
+    except ValueError as error:
+        raise HwgenError(str(error)) from error
+    integers = {source.name: input_integers(source, named[source.name]) for source in network.inputs}
+    return integers if isinstance(x, Mapping) else integers[network.input.name]
 
 
 def input_integers(tensor: Tensor, x: npt.ArrayLike) -> Values:
@@ -47,48 +59,58 @@ def input_integers(tensor: Tensor, x: npt.ArrayLike) -> Values:
     return np.clip(np.floor(real / tensor.scale + 0.5), lo, hi).astype(np.int32)
 
 
-def layer_function(network: Network, index: int) -> Callable[[npt.NDArray[np.integer]], Values]:
-    """The function of layer ``index``, ready to run many times: (N, H, W, C) integers to (N, OH, OW, O) int32."""
-    layer = network.layers[index]
-    interval = network.tensor(layer.source).interval
-    return ConvKernel(layer, interval) if isinstance(layer, Conv) else partial(pool, layer, interval)
+def layer_function(layer: Layer, intervals: Sequence[Interval]) -> Callable[..., Values]:
+    """The function of ``layer``, ready to run many times.
 
-
-def frames_per_chunk(network: Network) -> int:
-    """Frames to compute at a time, at least one: see :data:`CHUNK_VALUES`."""
-    spread = max(
-        layer.output.shape[0] * layer.output.shape[1] * layer.kernel[0] * layer.kernel[1] * layer.input_shape[2]
-        for layer in network.layers
-    )
-    return max(1, CHUNK_VALUES // spread)
-
-
-@overload
-def run(network: Network, x: npt.ArrayLike, *, every: Literal[False] = False) -> Values: ...
-@overload
-def run(network: Network, x: npt.ArrayLike, *, every: Literal[True]) -> dict[str, Values]: ...
-def run(network: Network, x: npt.ArrayLike, *, every: bool = False) -> Values | dict[str, Values]:
-    """Run ``network`` on input integers ``x`` (N, H, W, C), see :func:`quantize_input`.
-
-    Returns the output tensor (N, OH, OW, O) int32; with ``every``, a dict of every layer's output by tensor name.
-    Raises ``ValueError`` when ``x`` is not integers of the network's input shape and interval.
+    It takes one (N, H, W, C) array of integers for each source and returns (N, OH, OW, O) int32. intervals: of the
+    source tensors. Raises ``ValueError`` when a convolution's sum could leave 62 bits.
     """
-    data = np.asarray(x)
-    if data.dtype.kind not in "iu" or data.ndim != 4 or data.shape[1:] != network.input.shape:
-        shape = ", ".join(map(str, network.input.shape))
-        raise ValueError(f"x must be integers of shape (N, {shape}), not {data.dtype} of shape {data.shape}")
-    if data.size and not (int(data.min()) in network.input.interval and int(data.max()) in network.input.interval):
-        interval = network.input.interval
-        raise ValueError(f"x must lie in {interval.lo}..{interval.hi}, not {data.min()}..{data.max()}")
+    match layer:
+        case Conv():
+            return ConvKernel(layer, intervals[0])
+        case Pool():
+            return partial(pool, layer, intervals[0])
+        case Add():
+            return partial(add, layer)
+        case Concat():
+            return partial(concat, layer)
+        case Table():
+            return partial(table, layer, intervals[0])
+        case Remap():
+            return partial(remap, layer)
 
-    functions = [layer_function(network, index) for index in range(len(network.layers))]
-    wanted = [layer.output for layer in network.layers] if every else [network.output]
-    results = {tensor.name: np.empty((data.shape[0], *tensor.shape), np.int32) for tensor in wanted}
-    chunk = frames_per_chunk(network)
-    for start in range(0, data.shape[0], chunk):
-        values: dict[str, npt.NDArray[np.integer]] = {network.input.name: data[start : start + chunk]}
-        for layer, function in zip(network.layers, functions, strict=True):
-            values[layer.output.name] = function(values[layer.source])
-        for name, result in results.items():
-            result[start : start + chunk] = values[name]
-    return results if every else results[network.output.name]
+
+@overload
+def run(network: Network, x: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, every: Literal[False] = False) -> Any: ...
+@overload
+def run(
+    network: Network, x: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, every: Literal[True]
+) -> dict[str, Values]: ...
+def run(network: Network, x: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, every: bool = False) -> Any:
+    """Run ``network`` on input integers ``x``, see :func:`quantize_input`.
+
+    x: (N, H, W, C), or a dict of such by input name (needed for several inputs). Returns the output (N, OH, OW, O)
+    int32, a dict of outputs by name when there are several; with ``every``, a dict of every layer's output by name.
+    Raises ``ValueError`` when ``x`` is not integers of the inputs' shapes and intervals, with as many frames each.
+    """
+    data = by_name(network, x)
+    for source in network.inputs:
+        _check(source, data[source.name], len(data[network.inputs[0].name]))
+    tensors = network.tensors
+    functions = {
+        layer.name: layer_function(layer, [tensors[name].interval for name in layer.sources])
+        for layer in network.layers
+    }
+    results = walk(network, data, lambda layer, *maps: functions[layer.name](*maps), every=every)
+    return results_of(network, results, every=every)
+
+
+def _check(source: Tensor, data: npt.NDArray[Any], count: int) -> None:
+    if data.dtype.kind not in "iu" or data.ndim != 4 or data.shape[1:] != source.shape:
+        shape = ", ".join(map(str, source.shape))
+        raise ValueError(f"x must be integers of shape (N, {shape}), not {data.dtype} of shape {data.shape}")
+    if len(data) != count:
+        raise ValueError(f"x must hold as many frames for each input, not {count} and {len(data)}")
+    lo, hi = source.interval.lo, source.interval.hi
+    if data.size and not (lo <= int(data.min()) and int(data.max()) <= hi):
+        raise ValueError(f"x must lie in {lo}..{hi}, not {data.min()}..{data.max()}")

@@ -7,15 +7,17 @@ becomes 3. The hardware does the same with a shifter and two comparisons.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from ..network import Requant
+from ..network import Requant, Rescale
 
-__all__ = ["requantize"]
+__all__ = ["requantize", "shift_and_clip"]
 
 
-def requantize(acc: npt.NDArray[np.generic], requant: Requant) -> npt.NDArray[np.int32]:
+def requantize(acc: npt.NDArray[Any], requant: Requant | Rescale) -> npt.NDArray[np.int32]:
     """Apply ``requant`` to ``acc`` (..., O), whole numbers of any dtype. Returns int32 of the same shape.
 
     ``acc`` is left as it is. The caller guarantees ``abs(acc * mul + add) < 2**63`` and 32-bit clip limits; the
@@ -24,5 +26,10 @@ def requantize(acc: npt.NDArray[np.generic], requant: Requant) -> npt.NDArray[np
     wide = acc.astype(np.int64)
     wide *= requant.mul
     wide += requant.add
-    wide >>= requant.shift
-    return np.clip(wide, requant.lo, requant.hi, out=wide).astype(np.int32)
+    return shift_and_clip(wide, requant.shift, requant.lo, requant.hi)
+
+
+def shift_and_clip(wide: npt.NDArray[np.int64], shift: int, lo: int, hi: int) -> npt.NDArray[np.int32]:
+    """``clip(wide >> shift, lo, hi)`` as int32; ``wide`` is overwritten."""
+    wide >>= shift
+    return np.clip(wide, lo, hi, out=wide).astype(np.int32)

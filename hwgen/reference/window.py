@@ -40,31 +40,44 @@ def padded(
     return out
 
 
-def patches(x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int]) -> npt.NDArray[Any]:
+def patches(
+    x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> npt.NDArray[Any]:
     """Windows of an already padded map, flattened in the order of the weights.
 
     x: (N, H, W, C), C-contiguous. Returns (N * OH * OW, kh * kw * C), each row ordered (ky, kx, channel). It is a copy
     (im2col), except for a kernel that covers the whole map, where the map itself is the row.
     """
     count, height, width, channels = x.shape
+    rows, columns = _span(kernel, dilation)
     # Along a row, a window is kw * C neighbours in memory: with W and C merged, the copy runs over whole kernel rows.
     view = np.lib.stride_tricks.sliding_window_view(
-        x.reshape(count, height, width * channels), (kernel[0], kernel[1] * channels), axis=(1, 2)
-    )[:, :: stride[0], :: stride[1] * channels]
+        x.reshape(count, height, width * channels), (rows, columns * channels), axis=(1, 2)
+    )[:, :: stride[0], :: stride[1] * channels, :: dilation[0]]
+    if dilation[1] > 1:
+        view = view.reshape(*view.shape[:-1], columns, channels)[..., :: dilation[1], :]
     return view.reshape(-1, kernel[0] * kernel[1] * channels)
 
 
-def positions(x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
+def positions(
+    x: npt.NDArray[Any], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> Iterator[npt.NDArray[Any]]:
     """The input pixel under each kernel position, for every output pixel: ``kh * kw`` views (N, OH, OW, C).
 
     x: an already padded map (N, H, W, C). The order is row by row, as in :func:`patches`.
     """
-    rows = (x.shape[1] - kernel[0]) // stride[0] + 1
-    columns = (x.shape[2] - kernel[1]) // stride[1] + 1
-    for ky in range(kernel[0]):
-        for kx in range(kernel[1]):
+    span = _span(kernel, dilation)
+    rows = (x.shape[1] - span[0]) // stride[0] + 1
+    columns = (x.shape[2] - span[1]) // stride[1] + 1
+    for y in range(0, span[0], dilation[0]):
+        for left in range(0, span[1], dilation[1]):
             yield x[
                 :,
-                ky : ky + (rows - 1) * stride[0] + 1 : stride[0],
-                kx : kx + (columns - 1) * stride[1] + 1 : stride[1],
+                y : y + (rows - 1) * stride[0] + 1 : stride[0],
+                left : left + (columns - 1) * stride[1] + 1 : stride[1],
             ]
+
+
+def _span(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns from a kernel's first tap to its last."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1

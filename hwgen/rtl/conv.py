@@ -8,11 +8,11 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import accumulators, negative_codes, tap_interval
-from ..folding import Folding, geometry_of
 from ..interval import Interval
 from ..network import Conv, Tensor
-from ..split import split
+from ..sizing.bounds import accumulators, negative_codes, tap_interval
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.split import split
 from .direct import Direct
 from .pe import PE
 from .product import multiple
@@ -27,14 +27,17 @@ __all__ = ["ConvEngine"]
 
 
 class ConvEngine(wiring.Component):
-    """A convolution or dense layer on ``folding.pe`` processing elements of ``folding.simd`` lanes.
+    """A convolution or dense layer on ``folding.pe`` processing elements of ``folding.lanes_per_pe(layer)`` lanes.
 
     feeder (line buffer or direct) -> activation multiples -> PE array <- weight ROM, then capture, requantization,
     queue. Nothing between feeder and queue ever stalls; the feeder issues the last beat of a reduction only when its
     results have room.
 
+    Every PE multiplies all lanes of a word; groups of channels take turns, so that no lane multiplies by the zeros
+    between them. Of a depthwise layer, where each input channel is a reduction of its own, PE ``k`` has lane ``k``.
+
     Throughput: one frame per ``folding.cycles(layer)`` cycles; every PE lane works in each of them.
-    Latency: from the last pixel of a window to its first result, ``PE.latency(simd)`` + 14 cycles.
+    Latency: from the last pixel of a window to its first result, ``PE.latency(lanes)`` + 14 cycles.
 
     Members
     -------
@@ -48,11 +51,13 @@ class ConvEngine(wiring.Component):
         self._folding = folding
         self._geometry = geometry = geometry_of(layer)
         folding.validate(layer)
+        self._pe_lanes = folding.lanes_per_pe(layer)
         self._weights = SequentialRom(
-            rom_words(layer, geometry, folding.pe, folding.simd), layer.codebook.bits * folding.macs_per_cycle
+            rom_words(layer, geometry, folding.pe, self._pe_lanes), layer.codebook.bits * folding.macs_per_cycle(layer)
         )
         # From the beat to the accumulator's input.
-        self._delay = self._weights.latency + PE.latency(folding.simd) - 1
+        self._delay = self._weights.latency + PE.latency(self._pe_lanes) - 1
+        reduction, results = geometry.reduction(folding.simd), folding.results(layer)
         accs = accumulators(layer, source.interval)
         self._acc = Interval.hull(accs)
         self._results = Results(
@@ -60,17 +65,10 @@ class ConvEngine(wiring.Component):
             folding.pe,
             folding.lanes,
             self._requantizer(accs),
-            period=1 if geometry.direct else geometry.reduction(folding.simd),
+            period=1 if geometry.direct else reduction,
             latency=self._delay + 4,
         )
-        groups = layer.codes.shape[0] // folding.pe
-        self._feeder: Direct | Window
-        if geometry.direct:
-            length = geometry.reduction(folding.simd)
-            self._feeder, self._ring = Direct(source.interval, folding.simd, length=length, groups=groups), groups
-        else:
-            pad = layer.pad_value.tolist()
-            self._feeder, self._ring = Window(source.interval, geometry, folding.simd, repeat=groups, pad=pad), 1
+        self._feeder, self._ring = self._make_feeder(reduction, results)
         super().__init__(
             {
                 "i": In(pixel_stream(source.interval, folding.simd)),
@@ -84,6 +82,15 @@ class ConvEngine(wiring.Component):
         values_in, values_out = prod(self._source.shape), prod(self._layer.output.shape)
         buffered, queued = self._feeder.depth * self._folding.simd, self._results.depth * self._folding.lanes
         return 2 + buffered // values_in + queued // values_out
+
+    def _make_feeder(self, reduction: int, results: int) -> tuple[Direct | Window, int]:
+        """What reads ``results`` reductions of ``reduction`` words per pixel, and how many interleave in a PE."""
+        geometry, simd, interval = self._geometry, self._folding.simd, self._source.interval
+        if geometry.direct:
+            feeder = Direct(interval, simd, length=reduction, groups=results, channelwise=geometry.channelwise)
+            return feeder, results if reduction > 1 else 1
+        repeat = results // geometry.turns(simd)
+        return Window(interval, geometry, simd, repeat=repeat, pad=self._layer.pad_value.tolist()), 1
 
     def _requantizer(self, accs):
         requant = self._layer.requant
@@ -123,14 +130,14 @@ class ConvEngine(wiring.Component):
         # The beat's flags travel beside the data: to the codes, then to the accumulator's input.
         valid, first, last = (self._delayed(m, flag, self._delay) for flag in (beat.valid, beat.first, beat.last))
 
-        lanes = book.bits * simd
+        width = book.bits * self._pe_lanes
         pes = []
         for index in range(folding.pe):
-            pe = PE(book, taps, simd, self._acc, groups=self._ring)
+            pe = PE(book, taps, self._pe_lanes, self._acc, groups=self._ring)
             m.submodules[f"pe{index}"] = pe
             m.d.comb += [
-                pe.multiples.eq(multiples),
-                pe.codes.eq(weights.word[index * lanes : (index + 1) * lanes]),
+                Value.cast(pe.multiples).eq(Value.cast(multiples[index] if layer.depthwise else multiples)),
+                pe.codes.eq(weights.word[index * width : (index + 1) * width]),
                 pe.valid.eq(valid),
                 pe.first.eq(first),
             ]

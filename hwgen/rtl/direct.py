@@ -18,7 +18,8 @@ class Direct(wiring.Component):
     """Feeds reductions over ``length`` words (or pixels) as they come, for ``groups`` interleaved accumulators.
 
     * dense and 1x1 convolution: each word is used ``groups`` times, once for every group of output channels;
-    * ``channelwise`` (global pooling): ``groups`` is the words per pixel, and each belongs to the next accumulator.
+    * ``channelwise`` (global pooling, depthwise kernel of the map's size or 1x1): ``groups`` is the words per pixel,
+      and each belongs to the next accumulator.
 
     Throughput: one beat per cycle while words arrive and ``room`` is set. Latency: 2 cycles.
 

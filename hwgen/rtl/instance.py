@@ -16,9 +16,8 @@ class CoreInstance(wiring.Component):
 
     def __init__(self, core: Core, name: str):
         self._name = name
-        self.lanes = core.lanes
-        self.input_beats = core.input_beats
-        self.output_words = core.output_words
+        self.inputs = core.inputs
+        self.outputs = core.outputs
         super().__init__(core.signature)
 
     def elaborate(self, platform):

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..codes import Codebook
 from ..interval import Interval
-from ..split import product_interval, split
+from ..sizing.split import product_interval, split
 from .product import select_base, shift_and_sign
 from .stream import pipeline_signal, shape_of
 from .tree import adder_tree, tree_latency

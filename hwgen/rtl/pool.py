@@ -9,12 +9,12 @@ from amaranth.hdl import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bounds import window_sum
 from ..floatnet import PoolKind
-from ..folding import Folding, geometry_of
-from ..interval import Interval
 from ..network import Pool, Tensor
+from ..sizing.bounds import window_sum
+from ..sizing.folding import Folding, geometry_of
 from .direct import Direct
+from .divisors import DivisorIndex
 from .requant import Channel, Requantizer
 from .results import Results
 from .stream import join, pipeline_signal, pixel_stream, shape_of
@@ -25,6 +25,9 @@ __all__ = ["PoolEngine"]
 
 class PoolEngine(wiring.Component):
     """Pooling on ``folding.simd`` channels per cycle, one tap per cycle.
+
+    An average is a sum and a requantization: that of the channel, all channels being alike, or where ``divisors`` say
+    so that of the place on the map (``divisors.DivisorIndex``).
 
     Throughput: one frame per ``folding.cycles(layer)`` cycles. Latency: 5 cycles from the last tap of a window to its
     result, 5 more for an average.
@@ -40,21 +43,25 @@ class PoolEngine(wiring.Component):
         self._lanes = lanes = folding.simd
         geometry = geometry_of(layer)
         folding.validate(layer)
+        reduction, words = geometry.reduction(lanes), geometry.words_per_pixel(lanes)
         self._maximum = layer.kind is PoolKind.MAX
         self._total = source.interval if self._maximum else window_sum(layer, source.interval)
+        self._divisors: DivisorIndex | None = None
+        if layer.divisors is not None and len(layer.distinct_divisors) > 1:
+            self._divisors = DivisorIndex(layer, words)
+        self._requantizer = self._make_requantizer()
         self._results = Results(
             self._total,
             lanes,
             lanes,
-            self._requantizer(self._total),
-            period=1 if geometry.direct else geometry.reduction(lanes),
+            self._requantizer,
+            period=1 if geometry.direct else reduction,
             latency=4,
         )
         self._feeder: Direct | Window
         if geometry.direct:
-            length, words = geometry.shape[0] * geometry.shape[1], geometry.words_per_pixel(lanes)
-            self._feeder = Direct(source.interval, lanes, length=length, groups=words, channelwise=True)
-            self._ring = words
+            self._feeder = Direct(source.interval, lanes, length=reduction, groups=words, channelwise=True)
+            self._ring = words if reduction > 1 else 1
         else:
             pad = source.interval.lo if self._maximum else 0
             self._feeder = Window(source.interval, geometry, lanes, pad=[pad] * geometry.shape[2])
@@ -87,6 +94,9 @@ class PoolEngine(wiring.Component):
                 m.d.sync += accs[0].eq(self._combine(self._maximum, beat.first, accs[-1], beat.data[lane]))
                 m.d.sync += [later.eq(earlier) for earlier, later in pairwise(accs)]
             m.d.comb += results.accs[lane].eq(accs[0])
+        if self._divisors is not None and self._requantizer is not None:
+            m.submodules.divisors = divisors = self._divisors
+            m.d.comb += [divisors.step.eq(self._requantizer.valid), self._requantizer.index.eq(divisors.index)]
         wiring.connect(m, results.o, wiring.flipped(self.o))
         return m
 
@@ -96,9 +106,12 @@ class PoolEngine(wiring.Component):
             return Mux(first | (x > acc), x, acc)
         return Mux(first, 0, acc) + x
 
-    def _requantizer(self, total: Interval) -> Requantizer | None:
+    def _make_requantizer(self) -> Requantizer | None:
         requant = self._layer.requant
         if requant is None:
             return None
-        channels = [Channel(m, a, total) for m, a in zip(requant.mul.tolist(), requant.add.tolist(), strict=True)]
-        return Requantizer(channels, requant.shift, requant.lo, requant.hi, lanes=self._lanes)
+        channels = [Channel(m, a, self._total) for m, a in zip(requant.mul.tolist(), requant.add.tolist(), strict=True)]
+        if self._layer.divisors is not None:  # one for every divisor, the same for all lanes
+            channels = [channel for channel in channels for _ in range(self._lanes)]
+        chosen = self._divisors is not None
+        return Requantizer(channels, requant.shift, requant.lo, requant.hi, lanes=self._lanes, chosen=chosen)

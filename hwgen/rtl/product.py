@@ -12,7 +12,7 @@ from amaranth.hdl import *
 
 from ..codes import Codebook, signed_terms
 from ..interval import Interval
-from ..split import product_interval, split
+from ..sizing.split import product_interval, split
 from .stream import shape_of
 
 __all__ = ["multiple", "select_base", "shift_and_sign"]

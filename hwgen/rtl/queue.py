@@ -6,17 +6,9 @@ from amaranth.hdl import *
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..sizing.pipeline import queue_depth
+
 __all__ = ["Queue", "queue_depth"]
-
-
-def queue_depth(words: int, period: int, latency: int) -> int:
-    """Words that keep a pipeline busy: a result of ``words`` words every ``period`` cycles, room claimed at issue.
-
-    Room is claimed when a reduction's last beat is issued and comes back after the pipeline (``latency``), the
-    serialisation (``words``) and three cycles through the queue, so that long times ``words / period`` is in use.
-    """
-    in_flight = -(-(latency + words + 3) // period) + 1
-    return max(4, 1 << (words * in_flight - 1).bit_length())
 
 
 class Queue(wiring.Component):

@@ -59,6 +59,8 @@ class _Factor:
 class Requantizer(wiring.Component):
     """Requantizes ``lanes`` accumulators per cycle; channels come in order, word after word, and start over.
 
+    With ``chosen`` the words come in any order: ``index`` says which word of ``channels`` this cycle's is.
+
     A pipeline that never stalls: two-term product, shift, bias, clip. Latency: 5 cycles. Throughput: one word per
     cycle. ``>>`` is an arithmetic shift, so with the rounding half inside ``add`` rounding is half up.
 
@@ -70,10 +72,12 @@ class Requantizer(wiring.Component):
     lo, hi : int
         The clip; also the interval of the output.
     lanes : int
+    chosen : bool
 
     Members
     -------
     valid : In(1)
+    index : In(number of words; only with ``chosen``)
     acc : In(lanes of the hull of the accumulators)
     o_valid : Out(1)
     o : Out(lanes of lo..hi)
@@ -81,7 +85,9 @@ class Requantizer(wiring.Component):
 
     LATENCY = 5
 
-    def __init__(self, channels: Sequence[Channel], shift: int, lo: int, hi: int, *, lanes: int = 1):
+    def __init__(
+        self, channels: Sequence[Channel], shift: int, lo: int, hi: int, *, lanes: int = 1, chosen: bool = False
+    ):
         if not channels or len(channels) % lanes:
             raise ValueError(f"lanes must divide the {len(channels)} channels, not {lanes!r}")
         factors = [_Factor.of(channel.mul) for channel in channels]
@@ -93,6 +99,8 @@ class Requantizer(wiring.Component):
         self._accs = [channel.acc for channel in channels]
         self._clip = lo, hi
         self._lanes = lanes
+        self._words = len(channels) // lanes
+        self._chosen = chosen
         self._acc = Interval.hull(self._accs)
         self.interval = Interval(lo, hi)
         super().__init__(
@@ -102,6 +110,7 @@ class Requantizer(wiring.Component):
                 "o_valid": Out(1),
                 "o": Out(lanes_of(self.interval, lanes)),
             }
+            | ({"index": In(range(max(self._words, 2)))} if chosen else {})
         )
 
     def elaborate(self, platform):
@@ -113,14 +122,19 @@ class Requantizer(wiring.Component):
             valid = delayed
         m.d.comb += self.o_valid.eq(valid)
 
-        words = len(self._factors) // self._lanes
+        index = self.index if self._chosen else self._count(m)
+        for lane in range(self._lanes):
+            self._lane(m, lane, index, self._words)
+        return m
+
+    def _count(self, m):
+        """The number of this cycle's word."""
+        words = self._words
         index = Signal(range(max(words, 2)))
         if words > 1:
             with m.If(self.valid):
                 m.d.sync += index.eq(Mux(index == words - 1, 0, index + 1))
-        for lane in range(self._lanes):
-            self._lane(m, lane, index, words)
-        return m
+        return index
 
     def _lane(self, m, lane: int, index, words: int):
         factors = self._factors[lane :: self._lanes]

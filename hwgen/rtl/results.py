@@ -7,7 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
-from .queue import Queue, queue_depth
+from ..sizing.pipeline import queue_depth
+from .queue import Queue
 from .requant import Requantizer
 from .stream import lanes_of, pipeline_signal, pixel_stream
 

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..memories import BANK_WORDS
+from ..sizing.memories import BANK_WORDS
 from .storage import block_attributes
 from .stream import pipeline_signal
 

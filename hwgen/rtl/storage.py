@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..memories import in_block_ram
+from ..sizing.memories import in_block_ram
 
 __all__ = ["block_attributes"]
 

@@ -10,9 +10,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..geometry import Geometry
 from ..interval import Interval
-from ..line_buffer import ahead, buffer_words, overhang
+from ..sizing.geometry import Geometry
+from ..sizing.line_buffer import ahead, buffer_words, overhang, touching
 from .odometer import Odometer
 from .storage import block_attributes
 from .stream import beat_signature, pipeline_signal, pixel_stream
@@ -28,6 +28,11 @@ class _Loop:
     word: int = 0
     row: int = 0
     column: int = 0
+
+
+# The nest: words of a reduction's pixel, kernel columns and rows; repetitions and turns; output columns and rows.
+WORD, TURN = 0, 4
+REDUCTION, WINDOW = 3, 5  # loops in a reduction, and in a window
 
 
 class Window(wiring.Component):
@@ -49,7 +54,8 @@ class Window(wiring.Component):
     simd : int
         Channels per word; divides the channels.
     repeat : int
-        How often each window is read (groups of output channels).
+        How often each set of words is read before the next set has its turn (groups of output channels that need the
+        same input channels).
     pad : sequence of int, one per channel
         What a tap outside the map yields.
 
@@ -69,6 +75,7 @@ class Window(wiring.Component):
         self._geometry = geometry
         self._simd = simd
         self._words = geometry.words_per_pixel(simd)
+        self._turns = geometry.turns(simd)
         self.depth = buffer_words(geometry, simd)
         self._repeat = repeat
         self._pad = [0] * channels if pad is None else [int(value) for value in pad]
@@ -84,28 +91,28 @@ class Window(wiring.Component):
             }
         )
 
-    def _loops(self) -> tuple[list[_Loop], int, int]:
-        """The nest innermost first, the number of loops in a reduction, and the number within a window."""
+    def _loops(self) -> list[_Loop]:
+        """The nest, innermost first."""
         geometry, words = self._geometry, self._words
         width = geometry.shape[1]
         rows, columns = geometry.output
-        kernel_column = _Loop(geometry.kernel[1], words, column=1)
-        kernel_row = _Loop(geometry.kernel[0], width * words, row=1)
-        pixel = [
-            _Loop(columns, geometry.stride[1] * words, column=geometry.stride[1]),
-            _Loop(rows, geometry.stride[0] * width * words, row=geometry.stride[0]),
+        (down, right), (stride_down, stride_right) = geometry.dilation, geometry.stride
+        return [
+            _Loop(words // self._turns, 1),
+            _Loop(geometry.kernel[1], right * words, column=right),
+            _Loop(geometry.kernel[0], down * width * words, row=down),
+            _Loop(self._repeat),
+            _Loop(self._turns, words // self._turns),
+            _Loop(columns, stride_right * words, column=stride_right),
+            _Loop(rows, stride_down * width * words, row=stride_down),
         ]
-        word = _Loop(words, 1)
-        if geometry.channelwise:
-            return [kernel_column, kernel_row, word, *pixel], 2, 3
-        return [word, kernel_column, kernel_row, _Loop(self._repeat), *pixel], 3, 4
 
     def elaborate(self, platform):
         m = Module()
         geometry = self._geometry
         height, width, _ = geometry.shape
         top, left, _, _ = geometry.pads
-        loops, reduction, window = self._loops()
+        loops = self._loops()
         frame = height * width * self._words
         start = -(top * width + left) * self._words
 
@@ -118,7 +125,7 @@ class Window(wiring.Component):
             return [*result, frame_move - wound]
 
         word_moves = moves("word", 0, frame)
-        base_moves = moves("word", window, frame)
+        base_moves = moves("word", WINDOW, frame)
         # Differences of two addresses must keep their sign. The writer is ahead by the buffer and, after ``base`` went
         # back, by that; the reader may jump over unused pixels and runs on through padding.
         reach = max(self.depth - min(0, *base_moves), ahead(geometry) * self._words)
@@ -163,33 +170,34 @@ class Window(wiring.Component):
         address = Signal(bits, init=start % (1 << bits))
         arrived = (written - address)[:bits].as_signed() > 0
         outside = self._outside(m, step, moves, moved) if any(geometry.pads) else Const(0)
-        ends = carry[reduction - 1]
+        ends = carry[REDUCTION - 1]
         begun: Value = Const(1)
-        if top >= geometry.kernel[0] or left >= geometry.kernel[1]:
-            # The first window lies outside the map and would wait for nothing: no result before its frame has begun.
+        if not all(part[0] for part in touching(geometry)):
+            # The first window has no tap in the map and would wait for nothing: no result before its frame has begun.
             first_window = Signal(init=1)
             begun = ~first_window | (used > -start)
-            with m.If(step & carry[window - 1]):
+            with m.If(step & carry[WINDOW - 1]):
                 m.d.sync += first_window.eq(carry[-1])
         m.d.comb += step.eq((arrived | outside) & begun & (self.room | ~ends))
         m.d.comb += self.claim.eq(step & ends)
         begins = Signal(init=1)
-        next_address, next_base = moved(address, word_moves, 0), moved(base, base_moves, window)
+        next_address, next_base = moved(address, word_moves, 0), moved(base, base_moves, WINDOW)
         with m.If(step):
             m.d.sync += [address.eq(next_address), begins.eq(ends)]
-        with m.If(step & carry[window - 1]):
+        with m.If(step & carry[WINDOW - 1]):
             m.d.sync += base.eq(next_base)
 
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
         valid, first, last, padded = Signal(), Signal(), Signal(), Signal()
-        pad_index = Signal.like(odometer.index[2 if geometry.channelwise else 0])
+        word_bits, turn_bits = ((loops[level].size - 1).bit_length() for level in (WORD, TURN))
+        place = Signal(word_bits + turn_bits)  # of the word in its pixel
         m.d.sync += [valid.eq(step), first.eq(begins), last.eq(ends), padded.eq(outside)]
-        m.d.sync += pad_index.eq(odometer.index[2 if geometry.channelwise else 0])
+        m.d.sync += place.eq(Cat(odometer.index[WORD][:word_bits], odometer.index[TURN][:turn_bits]))
         m.d.sync += [self.o.valid.eq(valid), self.o.first.eq(first), self.o.last.eq(last)]
         for lane in range(self._simd):
             word = pipeline_signal(self.o.data[lane].shape(), name=f"word{lane}")
-            m.d.sync += word.eq(Mux(padded, self._pad_value(lane, pad_index), read.data[lane]))
+            m.d.sync += word.eq(Mux(padded, self._pad_value(lane, place), read.data[lane]))
             m.d.comb += self.o.data[lane].eq(word)
         return m
 
@@ -204,10 +212,13 @@ class Window(wiring.Component):
             m.d.sync += [row.eq(next_row), column.eq(next_column)]
         return (row < 0) | (row >= height) | (column < 0) | (column >= width)
 
-    def _pad_value(self, lane: int, index):
-        """The padding of one lane: a constant where all words agree."""
+    def _pad_value(self, lane: int, place):
+        """The padding of one lane, ``place`` being the word and above it the turn: a constant where all words agree."""
         values = self._pad[lane :: self._simd]
         shape = self.o.data[lane].shape()
         if len(set(values)) == 1:
             return Const(values[0], shape)
-        return Array(Const(value, shape) for value in values)[index]
+        words = self._words // self._turns
+        unused = values[-1:] * ((1 << (words - 1).bit_length()) - words)
+        turns = [values[start : start + words] + unused for start in range(0, len(values), words)]
+        return Array(Const(value, shape) for turn in turns for value in turn)[place]

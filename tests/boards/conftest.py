@@ -5,6 +5,8 @@ from amaranth.hdl import Array, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.rtl.top import InputPort, OutputPort
+
 
 class ChecksumCore(wiring.Component):
     """Answers each frame with ``output_words`` words, see :meth:`answer`.
@@ -14,6 +16,8 @@ class ChecksumCore(wiring.Component):
 
     def __init__(self, lanes, input_beats, output_words, *, stall=0, think=0):
         self.lanes, self.input_beats, self.output_words = lanes, input_beats, output_words
+        self.inputs = (InputPort("s_axis_", "x", lanes, input_beats),)
+        self.outputs = (OutputPort("m_axis_", "y", output_words),)
         self._stall, self._think = stall, think
         super().__init__(
             {

@@ -245,9 +245,9 @@ def test_lamp_shows_activity(checksum_core):
 
 MUTANTS = {
     "output byte order": ("octets.payload.eq(word[:8])", "octets.payload.eq(word[24:])"),
-    "input byte order": ("Cat(beat, octets.payload)[8:]", "Cat(octets.payload, beat)[: 8 * core.lanes]"),
+    "input byte order": ("Cat(beat, octets.payload)[8:]", "Cat(octets.payload, beat)[: 8 * port.lanes]"),
     "no resynchronisation": ("frames.drop.eq(failure | (pause & frames.partial))", "frames.drop.eq(failure)"),
-    "frame length": ("index == core.input_beats - 1", "index == core.input_beats - 2"),
+    "frame length": ("index == port.beats - 1", "index == port.beats - 2"),
 }
 
 

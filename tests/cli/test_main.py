@@ -13,7 +13,7 @@ import hwgen as package
 from hwgen import api, demo
 from hwgen.errors import HwgenError
 
-COMMANDS = ("check", "quantize", "eval", "generate", "simulate", "synth", "build", "demo")
+COMMANDS = ("check", "quantize", "eval", "export", "generate", "simulate", "synth", "build", "demo")
 
 
 def test_version(hwgen):
@@ -111,7 +111,10 @@ def test_import_is_fast():
 @pytest.mark.parametrize("as_json", [False, True])
 def test_signals_are_exceptions(hwgen, monkeypatch, number, code, line, as_json):
     """What runs is left through its ``finally`` clauses, which end child processes; afterwards all is as before."""
-    before, ended = signal.getsignal(number), []
+    # A shell that runs the tests in the background has them ignore SIGINT.
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    inherited, ended = signal.signal(number, usual), []
+    before = signal.getsignal(number)
 
     def stopped(*args, **kwargs):
         try:
@@ -120,9 +123,12 @@ def test_signals_are_exceptions(hwgen, monkeypatch, number, code, line, as_json)
             ended.append(True)
 
     monkeypatch.setattr(api, "synth", stopped)
-    assert hwgen("synth", "folder", *["--json"] * as_json) == (code, "", line)
-    assert ended == [True]
-    assert signal.getsignal(number) == before
+    try:
+        assert hwgen("synth", "folder", *["--json"] * as_json) == (code, "", line)
+        assert ended == [True]
+        assert signal.getsignal(number) == before
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_an_ignored_signal_stays_ignored(hwgen, monkeypatch):

@@ -46,6 +46,7 @@ PLAN = {
     "bram": 2,
     "lut_budget": 1000,
     "bram_budget": 30,
+    "fifos": [{"source": "conv1", "consumer": "add2", "depth": 12}],
 }
 CHECKED = {
     "supported": True,

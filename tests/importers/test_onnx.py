@@ -45,7 +45,7 @@ def test_a_model_as_plain_data(onnx_model):
     ]
     graph = load_model(str(onnx_model(nodes, ("N", 2, 4, 4), {"k": KERNEL}, name="tiny.onnx")))
     assert isinstance(graph, FloatGraph)
-    assert (graph.name, graph.opset, graph.input, graph.output) == ("tiny", 13, "x", "y")
+    assert (graph.name, graph.opset, graph.inputs, graph.outputs) == ("tiny", 13, ("x",), ("y",))
     assert graph.input_shape == (1, 2, 4, 4)
     assert dict(graph.shapes) == {"x": (1, 2, 4, 4), "c": (1, 3, 4, 4), "y": (1, 3, 4, 4)}
     assert [node.operator for node in graph.nodes] == ["Conv", "Relu"]
@@ -66,7 +66,7 @@ def test_weights_may_also_be_inputs(onnx_model):
     path, model = _parts(onnx_model)
     model.graph.input.append(helper.make_tensor_value_info("k", TensorProto.FLOAT, KERNEL.shape))
     model.ir_version = 3
-    assert load_model(_save(path, model)).input == "x"
+    assert load_model(_save(path, model)).inputs == ("x",)
 
 
 @pytest.mark.parametrize("missing", ["shape", "type"])
@@ -90,7 +90,7 @@ def test_real_models(real_data):
     assert graph.input_shape == (1, 1, 28, 28)
     # The Reshape of the last weight is evaluated.
     assert graph.constants["Parameter193_reshape1"].shape == (256, 10)
-    assert graph.shapes[graph.output] == (1, 10)
+    assert graph.shapes[graph.outputs[0]] == (1, 10)
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,26 @@ def test_an_input_of_integers(onnx_model):
     _refused(_save(path, model), "input 'x' is uint8; export the model with a float tensor as input")
 
 
-def test_several_inputs_or_outputs(onnx_model):
+def test_several_inputs_and_outputs(onnx_model):
+    nodes = [helper.make_node("Conv", ["x", "k"], ["c"]), helper.make_node("Add", ["c", "x2"], ["y"])]
+    path, model = _parts(onnx_model, [nodes[0], helper.make_node("Relu", ["c"], ["y"])])
+    model.graph.node[1].CopyFrom(nodes[1])
+    model.graph.input.append(helper.make_tensor_value_info("x2", TensorProto.FLOAT, ("N", 3, 3, 3)))
+    model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, None))
+    graph = load_model(_save(path, model))
+    assert (graph.inputs, graph.outputs) == (("x", "x2"), ("y", "c"))
+    assert graph.shapes["x2"] == graph.shapes["y"] == (1, 3, 3, 3)
+    with pytest.raises(ValueError, match="too many values"):
+        graph.input_shape  # noqa: B018
+
+
+def test_inputs_and_outputs_that_do_not_belong_together(onnx_model):
     path, model = _parts(onnx_model)
     model.graph.output.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 2, 4, 4)))
-    _refused(_save(path, model), "the model has 2 outputs, but exactly one is supported; export only one")
+    _refused(_save(path, model), "the output 'x' does not depend on the input")
     path, model = _parts(onnx_model)
     model.graph.input.append(helper.make_tensor_value_info("x2", TensorProto.FLOAT, (1, 2, 4, 4)))
-    _refused(_save(path, model), "the model has 2 inputs, but exactly one is supported; export only one")
+    _refused(_save(path, model), "the output does not depend on the input 'x2'; export a trained model")
 
 
 def test_cycles(onnx_model):
@@ -260,9 +273,9 @@ def test_local_functions_and_sparse_weights(onnx_model):
 
 def test_an_output_that_does_not_depend_on_the_input(onnx_model):
     node = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.ones((1, 2), np.float32)))
-    _refused(onnx_model([node], (1, 2)), "the output does not depend on the input")
+    _refused(onnx_model([node], (1, 2)), "does not depend on the input; export a trained model")
     path = onnx_model([helper.make_node("Relu", ["k"], ["y"])], (1, 2), {"k": np.ones((1, 2))})
-    _refused(path, "the output does not depend on the input")
+    _refused(path, "the output does not depend on the input 'x'; export a trained model")
 
 
 def _external(path, model, **entries):

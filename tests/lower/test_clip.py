@@ -7,6 +7,7 @@ import pytest
 from onnx import helper
 
 from hwgen.errors import HwgenError
+from hwgen.floatnet import FloatConv, FloatTable
 from hwgen.importers import load_model
 from hwgen.lower import lower
 
@@ -80,15 +81,6 @@ def test_a_clamp_behind_an_average_is_its_own(onnx_model, same_as_onnxruntime):
             {"lo": np.nan},
             "node 'n' (Clip): its min 'lo' has NaN or infinite values",
         ),
-        (
-            [
-                helper.make_node("Relu", ["c"], ["r"]),
-                helper.make_node("Add", ["r", "v"], ["a"], name="shift"),
-                helper.make_node("Relu", ["a"], ["y"], name="n"),
-            ],
-            {"v": np.arange(4.0).reshape(4, 1, 1)},
-            "node 'n' (Relu): node 'shift' (Add) before it scales the channels differently after another activation",
-        ),
     ],
 )
 def test_refused(onnx_model, nodes, weights, reason):
@@ -97,7 +89,27 @@ def test_refused(onnx_model, nodes, weights, reason):
     assert str(error.value).startswith(reason)
 
 
-def test_an_activation_on_the_input_is_refused(onnx_model):
+def test_clamps_that_differ_between_channels_are_a_table(onnx_model, same_as_onnxruntime):
+    nodes = [
+        CONV,
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Add", ["r", "v"], ["a"], name="shift"),
+        helper.make_node("Relu", ["a"], ["y"], name="n"),
+    ]
+    weights = {"k": KERNEL, "v": np.linspace(-1, 1, 4).reshape(4, 1, 1)}
+    conv, table = same_as_onnxruntime(onnx_model(nodes, (1, 2, 5, 5), weights)).layers
+    assert conv.clip == (0.0, inf)
+    assert isinstance(table, FloatTable)
+
+
+def test_an_activation_on_the_input_is_a_table(onnx_model, same_as_onnxruntime):
     nodes = [helper.make_node("Relu", ["x"], ["r"], name="n"), helper.make_node("Conv", ["r", "k"], ["y"])]
-    with pytest.raises(HwgenError, match=r"^node 'n' \(Relu\): an activation needs a convolution, dense or average"):
-        lower(load_model(onnx_model(nodes, (1, 2, 5, 5), {"k": KERNEL})))
+    layers = same_as_onnxruntime(onnx_model(nodes, (1, 2, 5, 5), {"k": KERNEL})).layers
+    assert [type(layer) for layer in layers] == [FloatTable, FloatConv]
+
+
+def test_a_tensor_with_another_reader_is_not_clamped_in_its_layer(onnx_model, same_as_onnxruntime):
+    nodes = [CONV, helper.make_node("Relu", ["c"], ["r"]), helper.make_node("Concat", ["r", "c"], ["y"], axis=1)]
+    conv, table, _ = same_as_onnxruntime(onnx_model(nodes, (1, 2, 5, 5), {"k": KERNEL})).layers
+    assert conv.clip == (-inf, inf)
+    assert isinstance(table, FloatTable)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from hwgen.errors import HwgenError
-from hwgen.floatnet import FloatConv
+from hwgen.floatnet import FloatConv, Normalization
 from hwgen.importers import load_model
 from hwgen.lower import lower
 
@@ -50,27 +50,59 @@ def test_every_operator_set(onnx_model, same_as_onnxruntime, opset):
 @pytest.mark.parametrize(
     ("attributes", "reason"),
     [
-        ({"group": 2}, "group=2 is not supported, only group=1"),
-        ({"dilations": [2, 1]}, "dilations=[2, 1] is not supported, only dilations=[1, 1]"),
         ({"pads": [0, -1, 0, 0]}, "pads must not contain negative values"),
         ({"pads": [0, 1 << 28, 0, 0]}, "is too large: more than"),
     ],
 )
 def test_refused_attributes(onnx_model, attributes, reason):
     node = helper.make_node("Conv", ["x", "w"], ["y"], name="c1", **attributes)
-    inputs = 1 if "group" in attributes else 2
-    path = onnx_model([node], (1, 2, 6, 6), {"w": _weights(4, inputs, 3, 3)}, output_shape=(1, 4, None, None))
+    path = onnx_model([node], (1, 2, 6, 6), {"w": _weights(4, 2, 3, 3)}, output_shape=(1, 4, None, None))
     with pytest.raises(HwgenError) as error:
         lower(load_model(path))
     assert reason in str(error.value)
     assert "node 'c1' (Conv)" in str(error.value) or "tensor 'y'" in str(error.value)
 
 
-def test_one_dimensional_convolution_is_refused(onnx_model):
-    node = helper.make_node("Conv", ["x", "w"], ["y"])
-    path = onnx_model([node], (1, 2, 9), {"w": _weights(3, 2, 3)})
-    with pytest.raises(HwgenError, match=r"Conv node of 'y': its input has shape \(1, 2, 9\), but only maps"):
-        lower(load_model(path))
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+@pytest.mark.parametrize("dilations", [[1, 1], [2, 1], [1, 3]])
+def test_groups_and_dilations(onnx_model, same_as_onnxruntime, groups, dilations):
+    attributes = {"group": groups, "dilations": dilations, "pads": [2, 0, 1, 3], "strides": [1, 2]}
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], **attributes)
+    weights = {"w": _weights(12, 6 // groups, 3, 3), "b": _weights(12)}
+    (layer,) = same_as_onnxruntime(onnx_model([node], (1, 6, 7, 8), weights)).layers
+    assert (layer.groups, layer.dilation) == (groups, tuple(dilations))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_scaling_before_groups_goes_to_the_channels_of_each(onnx_model, same_as_onnxruntime, groups):
+    nodes = [
+        helper.make_node("Mul", ["x", "f"], ["m"]),
+        helper.make_node("Add", ["m", "o"], ["a"]),
+        helper.make_node("Conv", ["a", "w"], ["y"], group=groups, pads=[1, 1, 1, 1]),
+    ]
+    constants = {"f": _weights(4, 1, 1), "o": _weights(4, 1, 1)}
+    path = onnx_model(nodes, (1, 4, 5, 5), {"w": _weights(8, 4 // groups, 3, 3), **constants})
+    assert len(same_as_onnxruntime(path).layers) == 1
+
+
+def test_a_sequence_is_a_map_of_one_row(onnx_model, same_as_onnxruntime):
+    node = helper.make_node("Conv", ["x", "w"], ["y"], dilations=[2], strides=[2], pads=[3, 1])
+    network = same_as_onnxruntime(onnx_model([node], (1, 2, 9), {"w": _weights(3, 2, 3)}))
+    assert network.input_shape == (1, 9, 2)
+    assert network.layers[0].pads == (0, 3, 0, 1)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.5])
+def test_a_pad_of_constants_becomes_padding(onnx_model, same_as_onnxruntime, value):
+    nodes = [
+        helper.make_node("Pad", ["x", "p", "v"], ["a"]),
+        helper.make_node("Conv", ["a", "w"], ["y"], strides=[2, 2]),
+    ]
+    weights = {"p": np.array([0, 0, 1, 2, 0, 0, 0, 1]), "v": value, "w": _weights(3, 2, 3, 3)}
+    normalization = Normalization((0.5,), (0.25, -0.5), (2.0, 0.75))
+    (layer,) = same_as_onnxruntime(onnx_model(nodes, (1, 2, 6, 6), weights), normalization).layers
+    assert layer.pads == (1, 2, 0, 1)
+    np.testing.assert_allclose(layer.pad_value, (value * np.array([2.0, 0.75]) + [0.25, -0.5]) / 0.5)
 
 
 def test_computed_weights_are_refused(onnx_model):

@@ -61,16 +61,13 @@ def test_an_input_of_three_axes_is_an_image_of_one_channel(onnx_model, same_as_o
 @pytest.mark.parametrize(
     ("operator", "inputs", "attributes", "shape", "reason"),
     [
-        ("Gemm", ["x", "w"], {"transA": 1}, (1, 1), "transA=1 is not supported, only transA=0"),
-        ("Gemm", ["v", "x"], {"transB": 1}, (1, 12), "its weight must be a constant of the model"),
-        ("MatMul", ["v", "x"], {}, (1, 4), "its first input must be the data and its second the weight; swap them"),
-        ("MatMul", ["x", "w"], {}, (1, 3, 12), "but one vector of 12 values is needed; flatten first"),
+        ("Gemm", ["v", "x"], {"transB": 1}, (1, 12), "its first input must be the data and its second the weight"),
         ("MatMul", ["x", "s"], {}, (1, 12), "must be one matrix (features, outputs)"),
     ],
 )
 def test_refused(onnx_model, operator, inputs, attributes, shape, reason):
     weights = {
-        "w": WEIGHT[:1] if "transA" in attributes else WEIGHT,
+        "w": WEIGHT,
         "v": np.ones((3, 12 if "transB" in attributes else 1)),
     }
     weights["s"] = np.ones(12)
@@ -80,3 +77,21 @@ def test_refused(onnx_model, operator, inputs, attributes, shape, reason):
         lower(load_model(path))
     assert str(error.value).startswith(f"node 'd' ({operator}): ")
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes", "shape"),
+    [
+        ("MatMul", ["x", "w"], {}, (1, 3, 12)),
+        ("MatMul", ["x", "w"], {}, (1, 3, 2, 12)),
+        ("MatMul", ["a", "x"], {}, (1, 12, 7)),
+        ("Gemm", ["x", "w"], {"transA": 0}, (1, 12)),
+    ],
+)
+def test_a_matrix_is_a_convolution_over_the_last_axis(
+    onnx_model, same_as_onnxruntime, operator, inputs, attributes, shape
+):
+    node = helper.make_node(operator, inputs, ["y"], **attributes)
+    weights = {key: value for key, value in {"w": WEIGHT, "a": RNG.normal(size=(5, 12))}.items() if key in inputs}
+    network = same_as_onnxruntime(onnx_model([node], shape, weights), channel_last="w" in inputs)
+    assert network.layers[0].kernel == (1, 1)

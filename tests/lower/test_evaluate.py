@@ -5,7 +5,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from hwgen.floatnet import FloatConv, FloatNetwork, FloatPool, PoolKind
+from hwgen.floatnet import FloatConv, FloatInput, FloatNetwork, FloatPool, PoolKind
 from hwgen.lower import evaluate
 
 RNG = np.random.default_rng(10)
@@ -14,6 +14,7 @@ RNG = np.random.default_rng(10)
 def _network(size=(6, 5, 3)):
     conv = FloatConv(
         "conv",
+        "x",
         RNG.normal(size=(4, 3, 2, size[2])),
         RNG.normal(size=4),
         size,
@@ -22,8 +23,8 @@ def _network(size=(6, 5, 3)):
         pads=(1, 0, 2, 1),
         clip=(-0.5, 1.5),
     )
-    pool = FloatPool("pool", PoolKind.AVERAGE, (2, 2), conv.output_shape, pads=(1, 0, 0, 1), clip=(0.0, inf))
-    return FloatNetwork("n", size, (conv, pool))
+    pool = FloatPool("pool", "conv", PoolKind.AVERAGE, (2, 2), conv.output_shape, pads=(1, 0, 0, 1), clip=(0.0, inf))
+    return FloatNetwork("n", (FloatInput("x", size),), (conv, pool), ("pool",))
 
 
 @pytest.mark.parametrize("size", [(6, 5, 3), (6, 5, 16), (3, 2, 1)])

@@ -1,13 +1,15 @@
 """The input normalisation becomes part of the first layer, so that raw values go in."""
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from hwgen.errors import HwgenError
 from hwgen.floatnet import Normalization
 from hwgen.importers import load_model
 from hwgen.lower import lower
+from hwgen.lower.normalization import check_inputs
 
 RNG = np.random.default_rng(9)
 RGB = Normalization((1 / 255,), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -68,3 +70,30 @@ def test_refused(onnx_model, normalization, reason):
     with pytest.raises(HwgenError) as error:
         lower(graph, normalization)
     assert str(error.value).startswith(reason)
+
+
+def test_several_inputs_of_the_same_channels_are_normalised_alike(tmp_path):
+    """In one model: each goes through the same affine."""
+    names = ["a", "b"]
+    nodes = [helper.make_node("Conv", [name, "k"], [f"y{name}"], name=f"conv_{name}") for name in names]
+    weight = RNG.normal(size=(4, 3, 2, 2)).astype(np.float32)
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in pairs]
+        for pairs in (
+            [("a", (1, 3, 4, 4)), ("b", (1, 3, 2, 2))],
+            [("ya", (1, 4, 3, 3)), ("yb", (1, 4, 1, 1))],
+        )
+    )
+    graph = helper.make_graph(nodes, "two", inputs, outputs, [numpy_helper.from_array(weight, "k")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
+    network = lower(load_model(tmp_path / "m.onnx"), RGB)
+    for layer in network.layers:
+        expected = weight.transpose(0, 2, 3, 1) / 255 / np.array(RGB.std)
+        np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
+
+
+def test_inputs_of_different_channels_need_a_normalisation_each():
+    shapes = {"image": (1, 3, 4, 4), "depth": (1, 1, 4, 5)}
+    check_inputs(Normalization(), shapes)
+    with pytest.raises(HwgenError, match=r"differ in their channels \(image \(3, 4, 4\), depth \(1, 4, 5\)\)"):
+        check_inputs(Normalization((1 / 255,)), shapes)

@@ -56,14 +56,6 @@ def test_ceil_mode_that_changes_nothing(onnx_model, same_as_onnxruntime):
 @pytest.mark.parametrize(
     ("operator", "attributes", "reason"),
     [
-        ("MaxPool", {"strides": [2, 2], "ceil_mode": 1}, "ceil_mode=1 is not supported, only ceil_mode=0"),
-        ("MaxPool", {"dilations": [2, 2]}, "dilations=[2, 2] is not supported, only dilations=[1, 1]"),
-        (
-            "AveragePool",
-            {"pads": [1, 1, 1, 1]},
-            "count_include_pad=0 is not supported, only count_include_pad=1",
-        ),
-        ("AveragePool", {"auto_pad": "SAME_UPPER"}, "count_include_pad=0 is not supported, only count_include_pad=1"),
         ("MaxPool", {"pads": [3, 0, 0, 0]}, "pads (3, 0, 0, 0) must be smaller than the kernel (3, 3)"),
     ],
 )
@@ -79,7 +71,7 @@ def test_the_indices_of_a_maximum_are_refused(onnx_model):
         helper.make_node("MaxPool", ["x"], ["m", "i"], kernel_shape=[2, 2]),
         helper.make_node("Cast", ["i"], ["y"], to=1),
     ]
-    with pytest.raises(HwgenError, match="Cast node of 'y': its input 'i' is a second output of another node"):
+    with pytest.raises(HwgenError, match="MaxPool node of 'm': its second output, the indices, is not supported"):
         lower(load_model(onnx_model(nodes, (1, 2, 6, 6))))
 
 
@@ -88,3 +80,40 @@ def test_the_average_is_exact(onnx_model):
     from hwgen.lower import evaluate
 
     assert evaluate(lower(load_model(path)), np.array([1.0, 2, 3, 6]).reshape(1, 2, 2, 1)).item() == 3.0
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("ceil_mode", [0, 1])
+@pytest.mark.parametrize("include", [0, 1])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 0, 1, 2]])
+@pytest.mark.parametrize("dilations", [[1, 1], [2, 1]])
+def test_pads_ceil_mode_and_dilations(onnx_model, same_as_onnxruntime, operator, ceil_mode, include, pads, dilations):
+    attributes = {"count_include_pad": include} if operator == "AveragePool" else {}
+    attributes |= {"pads": pads, "ceil_mode": ceil_mode, "dilations": dilations, "strides": [2, 3]}
+    node = helper.make_node(operator, ["x"], ["y"], kernel_shape=[2, 3], **attributes)
+    (layer,) = same_as_onnxruntime(onnx_model([node], (1, 2, 8, 9), opset=22)).layers
+    if operator == "MaxPool" or not (any(pads) and not include):
+        assert operator == "MaxPool" or ceil_mode or layer.divisors is None
+    else:
+        assert layer.divisors is not None
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_a_pad_before_a_pool(onnx_model, same_as_onnxruntime, operator):
+    """Zeros never win against what a Relu leaves; in an average they count."""
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Pad", ["r", "p"], ["a"]),
+        helper.make_node(operator, ["a"], ["y"], kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    weights = {"k": np.random.default_rng(1).normal(size=(2, 2, 1, 1)), "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    _, layer = same_as_onnxruntime(onnx_model(nodes, (1, 2, 6, 6), weights)).layers
+    assert (layer.pads, layer.divisors) == ((1, 1, 1, 1), None)
+
+
+def test_a_last_window_in_the_padding_is_refused_where_operator_sets_disagree(onnx_model):
+    attributes = {"kernel_shape": [2, 3], "strides": [2, 3], "pads": [1, 0, 1, 2], "ceil_mode": 1}
+    path = onnx_model([helper.make_node("MaxPool", ["x"], ["y"], **attributes)], (1, 2, 8, 9), opset=19)
+    with pytest.raises(HwgenError, match="ceil_mode=1 puts its last window into the padding"):
+        lower(load_model(path))

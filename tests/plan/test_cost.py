@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hwgen.floatnet import PoolKind
-from hwgen.folding import divisors
 from hwgen.interval import Interval
 from hwgen.plan import Folding
 from hwgen.plan.cost import SHAPES, Cost, block_rams, layer_cost
+from hwgen.sizing.folding import divisors
 
 from ..networks import conv, pool, tensor
 

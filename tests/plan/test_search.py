@@ -11,11 +11,11 @@ import pytest
 from hwgen.boards import board
 from hwgen.errors import HwgenError
 from hwgen.floatnet import PoolKind
-from hwgen.folding import divisors
 from hwgen.interval import Interval
 from hwgen.plan import FILL, Folding, plan
 from hwgen.plan.cost import SHELL, layer_cost
 from hwgen.plan.width import gearbox_cost
+from hwgen.sizing.folding import divisors
 
 from ..networks import conv, network, pool, tensor
 
@@ -219,9 +219,20 @@ def test_json(net):
         "lut_budget",
         "bram_budget",
         "layers",
+        "fifos",
+        "inputs",
+        "outputs",
     ]
     keys = ["name", "kind", "pe", "simd", "lanes", "cycles", "utilisation", "macs", "lut", "bram"]
     assert [list(layer) for layer in result["layers"]] == [keys] * 4
     assert [layer["kind"] for layer in result["layers"]] == ["conv", "max pool", "conv", "conv"]
     assert [layer["macs"] for layer in result["layers"]] == [144 * 72, 0, 36 * 12 * 72, 36 * 12 * 10]
     assert max(layer["utilisation"] for layer in result["layers"]) <= 1
+
+
+def test_tensors_beyond_every_device_are_refused():
+    """In no time: what a damaged model may ask for must not keep the planner busy."""
+    source = tensor((36, 38940, 4))
+    huge = conv(np.random.default_rng(0), source, 4, (3, 3), pads=(1, 1, 1, 1))
+    with pytest.raises(HwgenError, match="5607360 values"):
+        plan(network(huge, source=source), ULX3S)

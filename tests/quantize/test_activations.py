@@ -3,9 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwgen.expression import Apply, Operation, Variable
+from hwgen.floatnet import Fixed, FloatInput, FloatNetwork, FloatTable
 from hwgen.interval import Interval
 from hwgen.lower import evaluate
 from hwgen.quantize.activations import SAMPLE_VALUES, Samples, best_scale, calibrate, collect, input_range
+
+SOURCE = FloatInput("x", (1, 1, 1))
 
 
 def error(values, interval, scale):
@@ -41,19 +45,19 @@ def test_a_dead_tensor_has_a_scale():
     ],
 )
 def test_whole_numbers_of_eight_bits_pass_as_they_are(x, interval, scale):
-    assert input_range(x) == (interval, scale)
+    assert input_range(SOURCE, x) == (interval, scale)
 
 
 @pytest.mark.parametrize(("lo", "signed"), [(0.0, False), (-1.0, True)])
 def test_real_input_is_calibrated(lo, signed):
     x = np.random.default_rng(0).uniform(lo, 1, 10_000)
-    interval, scale = input_range(x)
+    interval, scale = input_range(SOURCE, x)
     assert interval == Interval.of_bits(8, signed=signed)
     assert scale == pytest.approx(1 / interval.hi, rel=0.02)
 
 
 def test_whole_numbers_that_do_not_fit_are_calibrated():
-    interval, scale = input_range(np.arange(0, 5000, 7))
+    interval, scale = input_range(SOURCE, np.arange(0, 5000, 7))
     assert interval == Interval(0, 255)
     assert 10 < scale < 25
 
@@ -62,7 +66,7 @@ def test_collect_sees_every_extreme_and_bounds_its_memory(float_network):
     network = float_network(1)
     x = np.random.default_rng(0).normal(0, 1, (3000, 8, 9, 2))
     seen = []
-    samples = collect(network, x, seen.append)
+    samples = collect(network, {"input": x}, seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 3000
     for name, output in evaluate(network, x, every=True).items():
@@ -75,3 +79,25 @@ def test_signedness_is_a_matter_of_structure_not_of_samples():
     samples = Samples(np.array([0.0, 1.0]), 0.0, 1.0)
     assert calibrate(samples, 4, signed=True)[0] == Interval(-8, 7)
     assert calibrate(samples, 4, signed=False)[0] == Interval(0, 15)
+
+
+def test_a_format_that_the_model_prescribes_is_not_calibrated():
+    source = FloatInput("x", (1, 1, 1), fixed=Fixed(0.25, Interval(-8, 7)))
+    assert input_range(source, np.array([0.0, 200.0])) == (Interval(-8, 7), 0.25)
+
+
+def test_values_that_are_no_numbers_are_left_out(float_network):
+    """A logarithm of zero and of negative numbers."""
+    log = Apply(Operation.LOG, (Variable(),))
+    tables = (FloatTable("some", "x", (1, 1, 1), log), FloatTable("none", "x", (1, 1, 1), _negated(log)))
+    network = FloatNetwork("net", (FloatInput("x", (1, 1, 1)),), tables, ("some", "none"))
+    samples = collect(network, {"x": np.array([-1.0, 0.0, 1.0, np.e]).reshape(4, 1, 1, 1)})
+    assert (samples["some"].lo, samples["some"].hi) == (0, 1)
+    assert samples["some"].values.tolist() == [0, 1]
+    assert (samples["none"].lo, samples["none"].hi, samples["none"].values.tolist()) == (0, 0, [0])
+
+
+def _negated(log):
+    """The logarithm of ``-abs(x)``: defined nowhere, infinite at 0."""
+    magnitude = Apply(Operation.ABS, (Variable(),))
+    return Apply(log.operation, (Apply(Operation.NEG, (magnitude,)),))

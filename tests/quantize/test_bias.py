@@ -1,30 +1,36 @@
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
 
 from hwgen.codes import CODES
+from hwgen.floatnet import FloatInput, FloatNetwork
 from hwgen.interval import Interval
 from hwgen.lower import evaluate
 from hwgen.network import Requant, Tensor
 from hwgen.quantize.bias import correct_bias, mean_error
 from hwgen.quantize.conv import quantize_conv
+from hwgen.quantize.formats import Format
 from hwgen.reference.conv import ConvKernel
 from hwgen.reference.dequantized import real_bias
 from hwgen.reference.requant import requantize
 
+from .conftest import random_conv
 
-@pytest.fixture
-def case(float_network):
-    """The first layer of a network in a coarse code, on pixels: (float layer, coded layer, source, pixels, output)."""
-    network = float_network(1)
-    model = network.layers[0]
+
+@pytest.fixture(params=[{}, {"groups": 2, "dilation": (2, 1)}], ids=["dense", "depthwise"])
+def case(request):
+    """A layer in a coarse code, on pixels: (float layer, coded layer, source, pixels, output)."""
+    rng, outputs = np.random.default_rng(1), 4
+    model = random_conv(
+        rng, "conv1", "input", (8, 9, 2), outputs, (3, 3), pads=(1, 1, 1, 0), clip=(0, inf), **request.param
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 9, 2)).astype(np.uint8)
     model = replace(model, weight=model.weight / 100, pad_value=np.array([100.0, 3.0]))
-    network = replace(network, layers=(model,))
     source = Tensor("input", (8, 9, 2), Interval(0, 255), 1.0)
-    output = evaluate(network, pixels.astype(float))
-    layer = quantize_conv(model, source, CODES["ternary"], Interval(0, 255), output.max() / 255, pixels)
+    output = _output(model, pixels)
+    layer = quantize_conv(model, source, CODES["ternary"], Format(Interval(0, 255), output.max() / 255), pixels)
     return model, layer, source, pixels, output
 
 
@@ -40,9 +46,8 @@ def test_mean_error_is_that_of_the_accumulators(case):
 
 
 def _output(model, pixels):
-    from hwgen.floatnet import FloatNetwork
-
-    return evaluate(FloatNetwork("one", model.input_shape, (model,)), pixels.astype(float))
+    network = FloatNetwork("one", (FloatInput("input", model.input_shape),), (model,), (model.name,))
+    return evaluate(network, pixels.astype(float))
 
 
 def test_the_mean_error_falls_and_no_channel_gets_worse(case):
@@ -66,9 +71,9 @@ def test_the_mean_error_falls_and_no_channel_gets_worse(case):
 def test_a_correction_that_does_not_help_is_dropped(case):
     """A channel that the clip always silences keeps its bias: correcting its mean would change nothing that is seen."""
     model, layer, source, pixels, output = case
-    silent = replace(model, bias=np.full(5, -1e3))
+    silent = replace(model, bias=np.full(4, -1e3))
     rule = layer.requant
-    shifted = np.full(5, -1000 * (1 << rule.shift))
+    shifted = np.full(4, -1000 * (1 << rule.shift))
     layer = replace(layer, requant=Requant(rule.mul, shifted, rule.shift, rule.lo, rule.hi))
     corrected, result = correct_bias(layer, silent, source, pixels, pixels, np.zeros_like(output), batch=64)
     assert (corrected.requant.add == shifted).all()

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,16 +8,32 @@ from hypothesis import strategies as st
 
 from hwgen.codes import CODES, codebook
 from hwgen.errors import HwgenError
-from hwgen.floatnet import PoolKind
+from hwgen.floatnet import Fixed, FloatAdd, FloatInput, FloatPool, FloatRemap, Layout, PoolKind
 from hwgen.interval import Interval
 from hwgen.lower import evaluate
-from hwgen.network import Conv
+from hwgen.network import Concat, Conv
 from hwgen.quantize import quantize
 from hwgen.reference import dequantized, quantize_input, run
+
+INTEGERS = codebook(",".join(map(str, range(-127, 128))))
+"""Weights of 8 bits: what is left of the noise is not theirs."""
 
 
 def frames(count, seed=0):
     return np.random.default_rng(seed).normal(0.3, 1, (count, 8, 9, 2))
+
+
+def both(count, seed=0):
+    """Frames for the two inputs of a graph: real numbers, and pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 5, (count, 8, 9, 3)).astype(np.uint8)
+    return {"left": frames(count, seed), "right": pixels}
+
+
+def decibels(model, network, x):
+    """Signal to noise ratio of every layer."""
+    expected, actual = evaluate(model, x, every=True), run(network, quantize_input(network, x), every=True)
+    noise = {layer.name: expected[layer.name] - layer.output.scale * actual[layer.name] for layer in network.layers}
+    return {name: 10 * np.log10(np.square(expected[name]).sum() / np.square(noise[name]).sum()) for name in noise}
 
 
 @settings(deadline=None, max_examples=30)
@@ -96,13 +113,6 @@ def test_name_notes_and_normalization_travel_along(float_network):
     assert (network.name, network.notes, network.normalization) == (model.name, model.notes, model.normalization)
 
 
-def test_a_layer_called_input_is_no_conflict(float_network):
-    model = float_network(1)
-    model = replace(model, layers=(replace(model.layers[0], name="input"), *model.layers[1:]))
-    network = quantize(model, frames(10))
-    assert network.layers[0].source == network.input.name != "input"
-
-
 def test_a_dead_layer_still_quantizes(float_network):
     model = float_network(1)
     dead = replace(model.layers[0], weight=model.layers[0].weight * 0, bias=np.full(5, -1.0))
@@ -127,3 +137,158 @@ def test_a_dead_layer_still_quantizes(float_network):
 def test_what_a_user_can_get_wrong_is_one_sentence(float_network, x, options, text):
     with pytest.raises(HwgenError, match=text):
         quantize(float_network(1), x, **options)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.sampled_from(sorted(CODES)), st.integers(2, 8))
+def test_a_graph_of_every_layer_kind_quantizes_and_its_twin_is_the_same(float_graph, seed, code, bits):
+    model = float_graph(seed)
+    network = quantize(model, both(30, seed), code=code, act_bits=bits)
+    x = quantize_input(network, both(30, seed + 1))
+    integers, twin = run(network, x, every=True), dequantized(network, x, every=True)
+    assert list(integers) == [layer.name for layer in model.layers]
+    for name, values in integers.items():
+        assert (values == twin[name]).all(), name
+    for layer in network.layers:
+        assert layer.output.interval.bits <= (16 if layer.name == "logits" else 8), layer.name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_graph_in_eight_bits_follows_the_float_graph(float_graph, seed):
+    """Far less than the noise of 4-bit weights: every join of branches is right."""
+    model, x = float_graph(seed), both(200, seed)
+    ratios = decibels(model, quantize(model, x, code=INTEGERS), both(100, seed + 1))
+    assert min(ratios.values()) > 27, ratios
+
+
+def test_signs_follow_from_what_can_occur(float_graph):
+    """Not from what occurs: the samples of the sum have no negative value, and still it is signed."""
+    model = float_graph(2)
+    lowest = evaluate(model, both(20), every=True)["sum"].min()
+    positive = replace(model.layers[2], bias=model.layers[2].bias + 0.1 - lowest)
+    model = replace(model, layers=(*model.layers[:2], positive, *model.layers[3:]))
+    assert evaluate(model, both(20), every=True)["sum"].min() > 0
+    tensors = quantize(model, both(20)).tensors
+    assert tensors["sum"].interval == Interval(-128, 127)
+    assert tensors["first"].interval == Interval(0, 255)
+    rectified = quantize(float_graph(1), both(20)).tensors
+    assert rectified["sum"].interval.lo == rectified["merged"].interval.lo == rectified["average"].interval.lo == 0
+
+
+def test_layouts_inputs_and_outputs_travel_along(float_graph):
+    network = quantize(float_graph(1), both(10))
+    assert [tensor.name for tensor in network.inputs] == ["left", "right"]
+    assert network.outputs == ("logits", "sum", "silu")
+    assert network.layouts == (Layout.CHANNEL_FIRST, Layout.CHANNEL_LAST)
+    assert network.tensor("right").scale == 1
+
+
+def test_a_concatenation_gives_its_format_to_the_layer_that_only_it_reads(float_graph):
+    for seed in range(6):
+        network = quantize(float_graph(seed), both(50, seed))
+        merged = next(layer for layer in network.layers if isinstance(layer, Concat))
+        assert merged.rescale[0] is None
+        assert network.tensor("grouped").scale == merged.output.scale
+        assert merged.rescale[2] is not None or merged.output.scale == 1
+
+
+def test_an_output_may_be_an_input_or_feed_a_layer(float_network):
+    model = replace(float_network(1), outputs=("dense", "input", "conv1"))
+    network = quantize(model, frames(10))
+    values = run(network, x := quantize_input(network, frames(3)))
+    assert (values["input"] == x).all()
+    assert network.tensor("conv1").interval == Interval(0, 255)
+    assert network.tensor("dense").interval == Interval(-32768, 32767)
+
+
+def test_what_only_moves_values_at_the_end_keeps_the_wide_ones(float_network):
+    model = float_network(2)
+    conv = replace(model.layers[0], clip=(-np.inf, np.inf))
+    shape = conv.output_shape
+    flat = np.arange(shape[1]) * shape[2]
+    rows = np.arange(shape[0])
+    remap = FloatRemap("mirror", "conv1", shape, rows, np.zeros_like(rows), flat[::-1], np.arange(shape[2]))
+    pool = FloatPool("largest", "mirror", PoolKind.MAX, (2, 2), shape)
+    model = replace(model, layers=(conv, remap, pool), outputs=("largest",))
+    network = quantize(model, frames(20))
+    assert [layer.output.interval.bits for layer in network.layers] == [16] * 3
+    model = replace(model, outputs=("largest", "conv1"))
+    assert quantize(model, frames(20)).tensor("conv1").interval.bits == 16
+    average = FloatPool("average", "conv1", PoolKind.AVERAGE, (2, 2), shape)
+    model = replace(model, layers=(*model.layers, average), outputs=("largest", "average"))
+    assert quantize(model, frames(20)).tensor("largest").interval.bits == 8
+
+
+def test_the_same_tensor_twice(float_network):
+    """x + x, as some exporters write 2 * x."""
+    model = float_network(2)
+    double = FloatAdd("double", ("conv1", "conv1"), (1.0, 1.0), np.zeros(5), model.layers[0].output_shape)
+    model = replace(model, layers=(model.layers[0], double), outputs=("double",))
+    ratios = decibels(model, quantize(model, frames(50), code=INTEGERS), frames(50, 1))
+    assert min(ratios.values()) > 30
+
+
+def test_formats_that_the_model_prescribes_are_taken(float_network):
+    """Powers of two are exact: every scale and interval is the model's, and nothing is left to remark."""
+    model = float_network(2)
+    formats = [Fixed(2.0**-e, Interval.of_bits(b, signed=True)) for e, b in ((5, 8), (5, 8), (4, 6), (5, 9), (6, 8))]
+    layers = [replace(layer, fixed=fixed) for layer, fixed in zip(model.layers, formats, strict=True)]
+    model = replace(model, inputs=(FloatInput("input", (8, 9, 2), fixed=formats[0]),), layers=tuple(layers))
+    network = quantize(model, frames(20), code=INTEGERS)
+    for tensor, fixed in zip(network.tensors.values(), (formats[0], *formats), strict=True):
+        assert tensor.scale == fixed.scale
+        assert tensor.interval.lo >= fixed.interval.lo
+        assert tensor.interval.hi <= fixed.interval.hi
+    assert network.notes == ()
+    assert min(decibels(model, network, frames(50, 1)).values()) > 20
+
+
+def test_a_format_off_the_grid_gives_way_and_is_remarked(float_network):
+    model = float_network(1)
+    layers = list(model.layers)
+    layers[3] = replace(layers[3], fixed=Fixed(0.0123, Interval(0, 127)))
+    network = quantize(replace(model, layers=tuple(layers)), frames(20))
+    assert 0.0123 / 1.1 < network.tensor("pool2").scale < 0.0123 * 2
+    assert [note.split(":")[0] for note in network.notes] == ["pool2"]
+    assert network.notes[0].endswith("off the grid of requantization factors.")
+
+
+def test_data_of_several_inputs_must_be_complete(float_graph):
+    model = float_graph(1)
+    for x, text in [
+        (frames(4), "an array for each of the inputs left, right"),
+        ({"left": frames(4)}, "for the inputs left, right, not left"),
+        ({**both(4), "left": frames(5)}, "as many samples"),
+        ({**both(4), "right": np.zeros((4, 8, 9, 2))}, r"shape \(N, 8, 9, 3\)"),
+    ]:
+        with pytest.raises(HwgenError, match=text):
+            quantize(model, x)
+
+
+def test_memory_does_not_grow_with_the_calibration_data(float_network):
+    peaks = []
+    for count in (6000, 18000):
+        x = frames(count)
+        tracemalloc.start()
+        quantize(float_network(1), x)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_an_input_that_nothing_reads_is_one_sentence(float_network):
+    model = float_network(1)
+    model = replace(model, inputs=(*model.inputs, FloatInput("idle", (1, 1, 1))))
+    with pytest.raises(HwgenError, match="input 'idle' is used by no layer"):
+        quantize(model, {"input": frames(4), "idle": np.zeros((4, 1, 1, 1))})
+
+
+def test_an_input_format_of_nine_bits_gives_way_and_is_remarked(float_network):
+    """TFLite's 8 bits with a zero point, as integers around zero."""
+    model = float_network(1)
+    model = replace(model, inputs=(FloatInput("input", (8, 9, 2), fixed=Fixed(0.02, Interval(-211, 44))),))
+    network = quantize(model, frames(20))
+    assert network.input.interval == Interval(-128, 127)
+    assert network.notes == (
+        "input: the model's number format needs more than the 8 bits of an input; another unit takes its place.",
+    )

@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 
 from hwgen.codes import CODES
 from hwgen.interval import Interval
-from hwgen.reference.conv import ConvKernel, exact_dtype, partial_sum_bound
+from hwgen.reference.conv import ConvKernel, exact_dtype, grouped_product, partial_sum_bound
+from hwgen.reference.window import padded
+
+from ..networks import BYTE, depthwise, tensor
 
 INTERVALS = [Interval(0, 255), Interval(-128, 127), Interval(0, 3), Interval(-2, 1)]
 
@@ -20,17 +23,23 @@ def naive(layer, frame):
     def pixel(y, x, c):
         return pixels[y][x][c] if 0 <= y < height and 0 <= x < width else pad_value[c]
 
-    rows = (height + top + bottom - layer.kernel[0]) // layer.stride[0] + 1
-    columns = (width + left + right - layer.kernel[1]) // layer.stride[1] + 1
+    down, across = layer.dilation
+    rows = (height + top + bottom - down * (layer.kernel[0] - 1) - 1) // layer.stride[0] + 1
+    columns = (width + left + right - across * (layer.kernel[1] - 1) - 1) // layer.stride[1] + 1
+    each, outputs = channels // layer.groups, len(codes) // layer.groups
     return [
         [
             [
                 sum(
                     levels[codes[o][ky][kx][c]]
-                    * pixel(oy * layer.stride[0] + ky - top, ox * layer.stride[1] + kx - left, c)
+                    * pixel(
+                        oy * layer.stride[0] + ky * down - top,
+                        ox * layer.stride[1] + kx * across - left,
+                        o // outputs * each + c,
+                    )
                     for ky in range(layer.kernel[0])
                     for kx in range(layer.kernel[1])
-                    for c in range(channels)
+                    for c in range(each)
                 )
                 for o in range(len(codes))
             ]
@@ -77,6 +86,20 @@ def test_the_bound_is_reached_and_never_passed(random_conv, seed, code, interval
 
 def test_a_pad_value_outside_the_interval_counts():
     assert partial_sum_bound(np.array([[[[1, -2]]]]), Interval(0, 10), np.array([-30, 5])).tolist() == [30 + 20]
+
+
+def test_a_pad_value_counts_in_its_own_group():
+    levels = np.array([[[[1]]], [[[2]]], [[[3]]], [[[4]]]])  # two outputs for each of two channels
+    assert partial_sum_bound(levels, Interval(0, 10), np.array([-30, 5])).tolist() == [30, 60, 30, 40]
+
+
+def test_depthwise_without_a_matrix_product_equals_the_product():
+    rng = np.random.default_rng(0)
+    layer = depthwise(rng, tensor((9, 7, 5)), (3, 2), stride=(2, 1), pads=(1, 0, 1, 1), dilation=(2, 1))
+    assert layer.depthwise
+    kernel, x = ConvKernel(layer, BYTE), rng.integers(0, 256, (3, 9, 7, 5))
+    maps = padded(x, layer.pads, layer.pad_value, np.int64)
+    assert (kernel.accumulate(x) == grouped_product(layer, maps, layer.codebook.decode(layer.codes))).all()
 
 
 @pytest.mark.parametrize(

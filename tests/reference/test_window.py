@@ -19,14 +19,15 @@ def test_no_padding_copies_nothing_and_converts_when_asked():
     assert padded(x, (0, 0, 0, 0), 5, np.float32).dtype == np.float32
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [((1, 1), (1, 1)), ((2, 3), (1, 2)), ((3, 2), (2, 1)), ((5, 6), (1, 1))])
-def test_patches_and_positions_are_the_same_windows(kernel, stride):
-    x = np.random.default_rng(0).integers(0, 100, (2, 5, 6, 3))
-    rows = patches(x, kernel, stride)
-    walk = np.stack(list(positions(x, kernel, stride)), axis=-2)  # (N, OH, OW, kh * kw, C)
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize(("kernel", "stride"), [((1, 1), (1, 1)), ((2, 3), (1, 2)), ((3, 2), (2, 1)), ((3, 3), (3, 3))])
+def test_patches_and_positions_are_the_same_windows(kernel, stride, dilation):
+    x = np.random.default_rng(0).integers(0, 100, (2, 9, 10, 3))
+    rows = patches(x, kernel, stride, dilation)
+    walk = np.stack(list(positions(x, kernel, stride, dilation)), axis=-2)  # (N, OH, OW, kh * kw, C)
     assert (rows.reshape(walk.shape) == walk).all()
-    top = x[1, stride[0] : stride[0] + kernel[0], : kernel[1]] if walk.shape[1] > 1 else x[1, : kernel[0], : kernel[1]]
-    assert (walk[1, min(1, walk.shape[1] - 1), 0] == top.reshape(-1, 3)).all()
+    top = x[1, stride[0] :: dilation[0], stride[1] :: dilation[1]][: kernel[0], : kernel[1]]
+    assert (walk[1, 1, 1] == top.reshape(-1, 3)).all()
 
 
 def test_a_kernel_that_covers_the_map_is_not_copied():

@@ -8,11 +8,10 @@ import numpy as np
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from hwgen.network import Conv, Layer, Tensor
+from hwgen.network import Conv, Pool, Tensor
 from hwgen.plan import Folding
 from hwgen.reference import run
-from hwgen.rtl.conv import ConvEngine
-from hwgen.rtl.pool import PoolEngine
+from hwgen.rtl.engines import engine_of
 from hwgen.sim.stream import run_stream
 
 from ..networks import network
@@ -97,20 +96,16 @@ def clocked(dut, rows, *, inputs, outputs, cycles=None):
     return seen
 
 
-def engine_of(layer: Layer, source: Tensor, folding: Folding):
-    return (ConvEngine if isinstance(layer, Conv) else PoolEngine)(layer, source, folding)
-
-
-def run_engine(layer: Layer, source: Tensor, folding: Folding, x: np.ndarray, **stalls):
+def run_engine(layer: Conv | Pool, source: Tensor, folding: Folding, x: np.ndarray, **stalls):
     """The engine's output (N, OH, OW, O) for frames ``x`` (N, H, W, C), and the cycle of every frame's last word."""
     count = len(x) * int(np.prod(layer.output.shape)) // folding.lanes
-    words, cycles = run_stream(engine_of(layer, source, folding), words_of(x, folding.simd), count, **stalls)
+    words, cycles = run_stream(engine_of(layer, [source], folding), words_of(x, folding.simd), count, **stalls)
     y = np.array(words).reshape(len(x), *layer.output.shape)
     per_frame = count // len(x)
     return y, cycles[per_frame - 1 :: per_frame]
 
 
-def assert_exact(layer: Layer, source: Tensor, folding: Folding, x: np.ndarray, **stalls) -> list[int]:
+def assert_exact(layer: Conv | Pool, source: Tensor, folding: Folding, x: np.ndarray, **stalls) -> list[int]:
     """The engine equals the reference on ``x``; returns the cycle of every frame's last word."""
     y, ends = run_engine(layer, source, folding, x, **stalls)
     np.testing.assert_array_equal(y, run(network(layer, source=source), x))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hwgen.bounds import accumulators, tap_interval
 from hwgen.codes import CODES
-from hwgen.folding import geometry_of
 from hwgen.interval import Interval
 from hwgen.plan import Folding
+from hwgen.sizing.bounds import accumulators, tap_interval
+from hwgen.sizing.folding import geometry_of
 
 from ..networks import BYTE, SIGNED, conv, frames, tensor
 from .drive import assert_exact, run_engine
@@ -82,7 +82,7 @@ def test_lanes_are_busy(name, folding):
     chosen = Folding.of(layer, folding[0], folding[1])
     geometry = geometry_of(layer)
     words_in = geometry.shape[0] * geometry.shape[1] * geometry.words_per_pixel(chosen.simd)
-    utilisation = layer.macs / (chosen.cycles(layer) * chosen.macs_per_cycle)
+    utilisation = layer.macs / (chosen.cycles(layer) * chosen.macs_per_cycle(layer))
     if geometry.direct:
         assert utilisation >= 0.9
     else:

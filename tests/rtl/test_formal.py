@@ -25,7 +25,7 @@ from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
 from hwgen.sim.formal import Refuted, StreamRules, driven, prove, prove_always, prove_bounded
-from hwgen.split import split
+from hwgen.sizing.split import split
 
 from ..networks import conv, pool, tensor
 from .mutants import mutate
@@ -216,10 +216,10 @@ AXI_IN = ("tvalid", "tready", ("tdata", "tlast"))
 AXI_OUT = ("tvalid", "tready", ("tdata", "tlast", "tuser"))
 
 
-def tiny_conv(*, kernel, shape=(2, 2, 1)):
+def tiny_conv(*, kernel, shape=(2, 2, 1), folding=(2, 1, 1), **options):
     source = tensor(shape, CRUMB)
-    layer = conv(np.random.default_rng(0), source, 2, kernel, output=CRUMB, book="ternary")
-    return ConvEngine(layer, source, Folding(2, 1, 1))
+    layer = conv(np.random.default_rng(0), source, 2, kernel, output=CRUMB, book="ternary", **options)
+    return ConvEngine(layer, source, Folding(*folding))
 
 
 def tiny_pool(kind):
@@ -237,6 +237,8 @@ STREAMS = {
     "windowed convolution": (lambda: tiny_conv(kernel=(1, 2)), {}),
     "direct convolution": (lambda: tiny_conv(kernel=(1, 1)), {}),
     "dense": (lambda: tiny_conv(kernel=(2, 2)), {}),
+    "depthwise": (lambda: tiny_conv(kernel=(1, 2), shape=(2, 2, 2), groups=2, folding=(2, 2, 1)), {}),
+    "depthwise of the map": (lambda: tiny_conv(kernel=(2, 1), shape=(2, 1, 2), groups=2, folding=(2, 2, 1)), {}),
     "maximum": (lambda: tiny_pool(PoolKind.MAX), {}),
     "average": (lambda: tiny_pool(PoolKind.AVERAGE), {}),
     "ingress": (lambda: Ingress(CRUMB, 2, 3), {"inputs": [AXI_IN]}),
@@ -314,7 +316,7 @@ def engine_rows(engine) -> int:
     return 2 if isinstance(engine, ConvEngine) else 1
 
 
-ENGINES = ["windowed convolution", "direct convolution", "dense", "maximum"]
+ENGINES = ["windowed convolution", "direct convolution", "dense", "depthwise", "depthwise of the map", "maximum"]
 CYCLES = 26
 """From power-up: long enough to fill pipeline and queue, as the refuted mutant shows."""
 

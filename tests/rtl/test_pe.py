@@ -6,7 +6,7 @@ import pytest
 from hwgen.codes import CODES
 from hwgen.interval import Interval
 from hwgen.rtl.pe import PE
-from hwgen.split import split
+from hwgen.sizing.split import split
 
 from .drive import simulate
 

@@ -12,7 +12,7 @@ from hwgen.codes import CODES, explicit
 from hwgen.interval import Interval
 from hwgen.rtl.product import multiple, select_base, shift_and_sign
 from hwgen.rtl.stream import shape_of
-from hwgen.split import product_interval, split
+from hwgen.sizing.split import product_interval, split
 
 BOOKS = {
     **CODES,

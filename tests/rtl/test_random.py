@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from hwgen.codes import CODES
 from hwgen.floatnet import PoolKind
-from hwgen.geometry import Geometry
 from hwgen.interval import Interval
+from hwgen.sizing.folding import divisors
+from hwgen.sizing.geometry import Geometry
 
 from ..networks import BYTE, SIGNED, conv, foldings, frames, network, pool, tensor
 from .test_top import check_core
@@ -18,23 +19,25 @@ CHANNELS = [1, 2, 3, 4, 6]
 
 @st.composite
 def windows(draw, shape):
-    """A kernel, stride and pads that leave at least one output pixel of a map of ``shape``.
+    """A kernel and the stride, pads and dilation that leave at least one output pixel of a map of ``shape``.
 
     Mostly as networks have them; now and then pads wider than the kernel and strides beyond it.
     """
     unusual = draw(st.sampled_from([False, False, True]))
-    kernel, stride, before, after = [], [], [], []
+    kernel, stride, dilation, before, after = [], [], [], [], []
     for size in shape[:2]:
-        taps = draw(st.integers(1, min(size, 3)) | st.just(size))
+        taps, step = draw(st.integers(1, min(size, 3)) | st.just(size)), draw(st.sampled_from([1, 1, 1, 2, 3]))
+        least = max(0, (taps - 1) * step + 1 - size)  # for one window
         pads = st.integers(0, 4 if unusual else min(2, taps - 1))
         kernel.append(taps)
         stride.append(draw(st.integers(1, 6 if unusual else 3)))
-        before.append(draw(pads))
-        after.append(draw(pads))
+        dilation.append(step)
+        before.append(least // 2 + draw(pads))
+        after.append(least - least // 2 + draw(pads))
     pads = (before[0], before[1], after[0], after[1])
-    geometry = Geometry(shape, tuple(kernel), tuple(stride), pads)
+    geometry = Geometry(shape, tuple(kernel), tuple(stride), pads, dilation=tuple(dilation))
     assume(geometry.output[0] * geometry.output[1] <= 50)
-    return geometry.kernel, geometry.stride, geometry.pads
+    return geometry.kernel, {"stride": geometry.stride, "pads": geometry.pads, "dilation": geometry.dilation}
 
 
 @st.composite
@@ -46,15 +49,14 @@ def chains(draw):
     layers = []
     for index in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from([None, None, *PoolKind]))
-        kernel, stride, pads = draw(windows(last.shape))
-        output = draw(st.sampled_from(INTERVALS))
+        kernel, options = draw(windows(last.shape))
+        options |= {"output": draw(st.sampled_from(INTERVALS)), "name": f"layer{index}"}
         if kind is None:
-            outputs, book = draw(st.sampled_from(CHANNELS)), draw(st.sampled_from(list(CODES)))
-            layer = conv(
-                rng, last, outputs, kernel, stride=stride, pads=pads, book=book, output=output, name=f"layer{index}"
-            )
+            groups = draw(st.sampled_from([1, *divisors(last.shape[2])]))
+            outputs = groups * draw(st.sampled_from([1, 2, 3])) if groups > 1 else draw(st.sampled_from(CHANNELS))
+            layer = conv(rng, last, outputs, kernel, groups=groups, book=draw(st.sampled_from(list(CODES))), **options)
         else:
-            layer = pool(rng, last, kind, kernel, stride, pads=pads, output=output, name=f"layer{index}")
+            layer = pool(rng, last, kind, kernel, options.pop("stride"), count_inside=draw(st.booleans()), **options)
         layers.append(layer)
         last = layer.output
     chosen = [draw(st.sampled_from(foldings(layer))) for layer in layers]

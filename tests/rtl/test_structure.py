@@ -13,10 +13,10 @@ from hwgen.errors import HwgenError
 from hwgen.floatnet import PoolKind
 from hwgen.interval import Interval
 from hwgen.plan import Folding
+from hwgen.rtl.engines import engine_of
 from hwgen.rtl.top import Core
 
 from ..networks import conv, network, pool, tensor
-from .drive import engine_of
 from .test_top import small
 
 pytestmark = pytest.mark.synth
@@ -32,11 +32,12 @@ def assert_no_multiplier(component, folder):
 
 
 @pytest.mark.parametrize("book", CODES)
-def test_convolutions(book, tmp_path):
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_convolutions(book, groups, tmp_path):
     rng = np.random.default_rng(0)
     source = tensor((4, 4, 4))
-    layer = conv(rng, source, 4, (3, 3), pads=(1, 1, 1, 1), book=book)
-    assert_no_multiplier(engine_of(layer, source, Folding(2, 2, 1)), tmp_path)
+    layer = conv(rng, source, 4, (2, 2), pads=(1, 1, 1, 1), dilation=(2, 2), groups=groups, book=book)
+    assert_no_multiplier(engine_of(layer, [source], Folding(2, 2, 1)), tmp_path)
 
 
 @pytest.mark.parametrize("kind", PoolKind)
@@ -44,7 +45,15 @@ def test_convolutions(book, tmp_path):
 def test_pools(kind, kernel, tmp_path):
     source = tensor((4, 4, 4))
     layer = pool(np.random.default_rng(0), source, kind, kernel, (2, 2))
-    assert_no_multiplier(engine_of(layer, source, Folding(2, 2, 2)), tmp_path)
+    assert_no_multiplier(engine_of(layer, [source], Folding(2, 2, 2)), tmp_path)
+
+
+def test_a_pool_with_divisors(tmp_path):
+    source = tensor((4, 4, 4))
+    layer = pool(
+        np.random.default_rng(0), source, PoolKind.AVERAGE, (3, 3), (1, 1), pads=(1, 1, 1, 1), count_inside=True
+    )
+    assert_no_multiplier(engine_of(layer, [source], Folding(2, 2, 2)), tmp_path)
 
 
 def test_a_whole_core(tmp_path):

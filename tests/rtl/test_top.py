@@ -7,11 +7,11 @@ from hwgen.floatnet import PoolKind
 from hwgen.interval import Interval
 from hwgen.network import Network
 from hwgen.plan import Folding
-from hwgen.reference import run
 from hwgen.rtl.top import Core, engine_name
 
+from ..graphs import two_ends
 from ..networks import BYTE, SIGNED, conv, frames, network, pool, tensor
-from .axi import play_frames
+from .play import beats_of, check_frames
 
 LOGITS = Interval.of_bits(20, signed=True)
 
@@ -34,41 +34,32 @@ def small(interval: Interval = BYTE) -> tuple[Network, list[Folding]]:
     ]
 
 
-def beats_of(x: np.ndarray, lanes: int) -> list[int]:
-    """tdata of one frame: a byte per lane, the lowest channel in the low byte."""
-    return [int.from_bytes(beat.tobytes(), "little") for beat in (x & 255).astype(np.uint8).reshape(-1, lanes)]
-
-
 def check_core(net, foldings, x, *, cut=(), stretch=(), **stalls):
     """Send ``x``; frames in ``cut`` lose their last beat, those in ``stretch`` get two more. Good frames must be exact.
 
     Returns the counters and the cycle of every frame's end.
     """
     core = Core(net, foldings, identity=0x0123_4567_89AB_CDEF)
+    (i,), (o,) = core.inputs, core.outputs
+    sent, seen_as = damage(i, x, cut, stretch)
+    played = check_frames(net, core, {i.tensor: seen_as}, wrong={*cut, *stretch}, sent={i.tensor: sent}, **stalls)
+    assert played.counters["identity"] == 0x0123_4567_89AB_CDEF
+    return played.counters, played.ends(o.tensor, o.words)
+
+
+def damage(i, x, cut, stretch):
+    """Beats of ``x`` with some frames damaged, and the frames that the core must take them for."""
     sent, seen_as = [], x.copy()
     for index, frame in enumerate(x):
-        beats = beats_of(frame, core.lanes)
-        assert len(beats) == core.input_beats
+        beats = beats_of(frame, i.lanes)
+        assert len(beats) == i.beats
         if index in cut:
             beats = beats[:-1]
-            seen_as[index].reshape(-1)[-core.lanes :] = 0  # the missing beat is read as zeros
+            seen_as[index].reshape(-1)[-i.lanes :] = 0  # the missing beat is read as zeros
         if index in stretch:
             beats += [0xFF, 0xFF]
         sent.append(beats)
-    names = ("identity", "frames", "errors", "stalled_in", "stalled_out")
-    words, cycles, counters = play_frames(core, sent, core.output_words * len(x), probe=names, **stalls)
-    got = np.array([word for word, _, _ in words]).reshape(len(x), *net.output.shape)
-    np.testing.assert_array_equal(got, run(net, seen_as))
-    ends = [number % core.output_words == core.output_words - 1 for number in range(len(words))]
-    assert [bool(last) for _, last, _ in words] == ends
-    wrong = {*cut, *stretch}
-    assert [bool(user) for _, _, user in words] == [
-        end and number // core.output_words in wrong for number, end in enumerate(ends)
-    ]
-    assert counters["identity"] == 0x0123_4567_89AB_CDEF
-    assert counters["frames"] == len(x)
-    assert counters["errors"] == len(wrong)
-    return counters, cycles[core.output_words - 1 :: core.output_words]
+    return sent, seen_as
 
 
 @pytest.mark.parametrize("interval", [BYTE, SIGNED], ids=["unsigned", "signed"])
@@ -116,3 +107,37 @@ def test_refuses_a_missing_folding():
     net, foldings = small()
     with pytest.raises(ValueError, match="foldings must be one for each of 5 layers, not 4"):
         Core(net, foldings[:-1])
+
+
+@pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.4, "stall_out": 0.3, "seed": 2}], ids=["free", "stalled"])
+def test_damage_on_one_of_two_inputs_does_not_shift_later_frames(stalls):
+    """Frames are short or long on one input, the other, both; all outputs flag the frame, and no other is touched."""
+    net = two_ends(np.random.default_rng(1))
+    core = Core(net, [Folding(2, 2, 1), Folding(2, 2, 2), Folding(1, 4, 1)])
+    rng = np.random.default_rng(2)
+    left, right = core.inputs
+    a, seen_a = damage(left, frames(rng, net.inputs[0], 7), (1, 4), (2,))
+    b, seen_b = damage(right, frames(rng, net.inputs[1], 7), (2,), (5,))
+    data, sent = {"left": seen_a, "right": seen_b}, {"left": a, "right": b}
+    check_frames(net, core, data, wrong=(1, 2, 4, 5), sent=sent, **stalls)
+
+
+def test_the_outputs_of_a_core_keep_their_order_when_one_is_slow():
+    net = two_ends(np.random.default_rng(1))
+    core = Core(net, [Folding(4, 2, 4), Folding(4, 4, 4), Folding(3, 4, 3)])
+    assert [port.prefix for port in core.inputs] == ["s_axis_", "s_axis1_"]
+    assert [(port.prefix, port.tensor, port.words) for port in core.outputs] == [
+        ("m_axis_", "a", 16),
+        ("m_axis1_", "c", 3),
+        ("m_axis2_", "right", 16),
+    ]
+    data = {tensor.name: frames(np.random.default_rng(4), tensor, 4) for tensor in net.inputs}
+    check_frames(net, core, data, stall_out=0.8, seed=3)
+
+
+def test_refuses_an_input_wider_than_a_byte():
+    rng = np.random.default_rng(0)
+    source = tensor((2, 2, 1), Interval(-256, 255))
+    net = network(conv(rng, source, 1, (2, 2)), source=source)
+    with pytest.raises(ValueError, match="x: an input must have at most 8 bits, not 9"):
+        Core(net, [Folding(1, 1, 1)])

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hwgen.geometry import Geometry
 from hwgen.interval import Interval
 from hwgen.reference.window import padded
 from hwgen.rtl.window import Window
+from hwgen.sizing.geometry import Geometry
 
 from .drive import beats, words_of
 
@@ -24,12 +24,11 @@ def expected(x, geometry, simd, repeat, pad):
         for row in range(rows):
             for column in range(columns):
                 top, left = row * geometry.stride[0], column * geometry.stride[1]
-                taps = frame[top : top + geometry.kernel[0], left : left + geometry.kernel[1]]
-                if geometry.channelwise:
-                    groups = [taps[..., c : c + simd].reshape(-1, simd) for c in range(0, taps.shape[2], simd)]
-                else:
-                    groups = [taps.reshape(-1, simd)] * repeat
-                for words in groups:
+                (height, width), (down, across) = geometry.extent, geometry.dilation
+                taps = frame[top : top + height : down, left : left + width : across]
+                each = simd if geometry.channelwise else taps.shape[2] // geometry.groups
+                turns = [taps[..., c : c + each].reshape(-1, simd) for c in range(0, taps.shape[2], each)]
+                for words in [words for words in turns for _ in range(repeat)]:
                     for number, word in enumerate(words.tolist()):
                         result.append((word, number == 0, number == len(words) - 1))
     return result
@@ -58,6 +57,19 @@ CASES = {
     "one row": (Geometry((1, 7, 1), (1, 3), (1, 2), (0, 1, 0, 1)), 1, 1),
     "max 2x2": (Geometry((4, 4, 4), (2, 2), (2, 2), (0, 0, 0, 0), channelwise=True), 2, 1),
     "max overlapping padded": (Geometry((4, 4, 2), (3, 3), (2, 2), (1, 1, 0, 0), channelwise=True), 1, 1),
+    "dilated": (Geometry((6, 7, 2), (3, 2), (1, 1), (0, 0, 0, 0), dilation=(2, 3)), 1, 2),
+    "dilated padded": (Geometry((4, 5, 2), (3, 3), (1, 1), (2, 2, 2, 2), dilation=(2, 2)), 2, 1),
+    "dilated strided max": (Geometry((7, 6, 2), (2, 2), (2, 2), (1, 0, 2, 1), True, dilation=(3, 4)), 1, 1),
+    "the map lies between the taps": (Geometry((2, 2, 1), (2, 2), (1, 1), (3, 2, 2, 3), dilation=(5, 4)), 1, 1),
+    "the first window straddles the map": (Geometry((2, 3, 1), (2, 1), (1, 1), (1, 0, 2, 0), dilation=(3, 1)), 1, 1),
+    "2 groups": (Geometry((3, 4, 4), (2, 2), (1, 1), (1, 0, 0, 1), groups=2), 1, 2),
+    "3 groups of one word": (Geometry((3, 4, 6), (2, 3), (1, 1), (0, 1, 1, 1), groups=3), 2, 2),
+    "3 groups of three words": (Geometry((3, 3, 9), (2, 2), (2, 1), (1, 1, 0, 0), groups=3), 1, 1),
+    "4 groups of a channel, dilated": (
+        Geometry((4, 4, 4), (2, 2), (1, 1), (1, 1, 1, 1), groups=4, dilation=(2, 2)),
+        1,
+        3,
+    ),
 }
 
 
@@ -81,7 +93,10 @@ def test_windows(name, stalls):
     check(geometry, simd, repeat, **stalls)
 
 
-@pytest.mark.parametrize("name", ["3x3", "padded", "wide padded", "lopsided pads", "stride 2", "max 2x2"])
+@pytest.mark.parametrize(
+    "name",
+    ["3x3", "padded", "wide padded", "lopsided pads", "stride 2", "max 2x2", "dilated", "dilated padded", "2 groups"],
+)
 def test_never_idle(name):
     """Once a frame is in, a beat leaves in every cycle, across pixels, rows and frames."""
     geometry, simd, repeat = CASES[name]
@@ -104,7 +119,10 @@ def geometries(draw):
         draw(st.integers(1, min(4, shape[1] + around[1] + around[3]))),
     )
     stride = (draw(st.integers(1, 8)), draw(st.integers(1, 8)))
-    geometry = Geometry(shape, kernel, stride, around, channelwise=draw(st.booleans()))
+    dilation = (draw(st.sampled_from([1, 1, 2, 3, 6])), draw(st.sampled_from([1, 1, 2, 3, 6])))
+    groups = draw(st.sampled_from([d for d in (0, 1, 1, 2, 4) if d == 0 or shape[2] % d == 0]))
+    geometry = Geometry(shape, kernel, stride, around, groups == 0, dilation, max(groups, 1))
+    assume(min(geometry.output) > 0)
     rows, columns = geometry.output
     assume(rows * columns * kernel[0] * kernel[1] * shape[2] <= 1_000)  # simulated cycles per frame
     return geometry
@@ -113,18 +131,22 @@ def geometries(draw):
 STALLS = [{}, {"stall_in": 0.5, "seed": 1}, {"stall_in": 0.9, "seed": 2}, {"no_room": 0.6, "seed": 3}]
 
 
-@settings(derandomize=True, max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(geometries(), st.data())
 def test_any_window(geometry, data):
-    simd = data.draw(st.sampled_from([d for d in (1, 2, 4) if geometry.shape[2] % d == 0]))
+    simd = data.draw(st.sampled_from([d for d in (1, 2, 4) if geometry.shape[2] // geometry.groups % d == 0]))
     repeat = 1 if geometry.channelwise else data.draw(st.integers(1, 2))
     check(geometry, simd, repeat, **data.draw(st.sampled_from(STALLS)))
 
 
-@pytest.mark.parametrize("pads", [(3, 0, 0, 0), (0, 2, 1, 1), (2, 2, 2, 2)], ids=str)
-def test_no_window_before_its_frame(pads):
+@pytest.mark.parametrize(
+    ("pads", "dilation"),
+    [((3, 0, 0, 0), (1, 1)), ((0, 2, 1, 1), (1, 1)), ((2, 2, 2, 2), (1, 1)), ((1, 0, 1, 0), (3, 1))],
+    ids=str,
+)
+def test_no_window_before_its_frame(pads, dilation):
     """A first window in the padding needs no pixel, but a result of a frame that may never come would be wrong."""
-    geometry = Geometry((2, 3, 1), (2, 2), (1, 1), pads)
+    geometry = Geometry((2, 3, 1), (2, 2), (1, 1), pads, dilation=dilation)
     dut = Window(BYTE, geometry, 1, pad=[5])
     words = words_of(np.arange(12).reshape(2, 2, 3, 1), 1)
     per_frame = len(expected(np.zeros((1, 2, 3, 1), int), geometry, 1, 1, [5]))

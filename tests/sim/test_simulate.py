@@ -21,6 +21,7 @@ from hwgen.plan import plan
 from hwgen.reference import run
 from hwgen.sim.simulate import simulate
 
+from ..graphs import two_ends
 from ..networks import SIGNED, conv, frames, pool, tensor
 from ..networks import network as chain
 
@@ -139,14 +140,15 @@ def test_the_bench_runs_without_hwgen(generated, tmp_path):
 
 
 def test_a_core_that_hangs_does_not_hang_the_bench(generated, tmp_path):
-    """Its output is cut off in the Verilog, so back-pressure stops the input too; no earlier result is left behind."""
+    """Its output is cut off in the Verilog, so every word is lost; no earlier result is left behind."""
     folder = copy_of(generated, tmp_path)
     text = (folder / "core.v").read_text()
     connection = ".tvalid(m_axis_tvalid)"
     assert text.count(connection) == 1
     (folder / "core.v").write_text(text.replace(connection, ".tvalid()"))
     (folder / "simulate.json").write_text("{}")
-    with pytest.raises(HwgenError, match=r"broke off: .*the core stopped after \d+ beats in and 0 words out"):
+    stopped = r"stopped after \d+ beats in and 0 words out \(nothing offered: first, .*fourth\)"
+    with pytest.raises(HwgenError, match=stopped):
         simulate(folder, generated[2])
     assert not (folder / "simulate.json").exists()
 
@@ -171,9 +173,10 @@ def test_incomplete_folders(generated, tmp_path, name, kind):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("manifest.json", '{"hwgen": 1}', "manifest.json' has no usable 'input'"),
-        ("manifest.json", '{"input": {"lanes": "two"}}', "manifest.json' has no usable 'lanes'"),
-        ("manifest.json", '{"input": {"lanes": 5}}', "manifest.json' has no usable 'lanes'"),
+        ("manifest.json", '{"hwgen": 1}', "manifest.json' has no usable 'inputs'"),
+        ("manifest.json", '{"inputs": []}', "manifest.json' has no usable 'lanes'"),
+        ("manifest.json", '{"inputs": [{"lanes": "two"}]}', "manifest.json' has no usable 'lanes'"),
+        ("manifest.json", '{"inputs": [{"lanes": 5}]}', "manifest.json' has no usable 'lanes'"),
         ("bench/bench.json", "{", "bench.json' is damaged"),
         ("bench/bench.json", "{}", "bench.json' has no usable 'core'"),
     ],
@@ -211,3 +214,42 @@ def test_the_bench_refuses_a_wrong_variable(generated):
     )
     sentence = "error: VERILATOR names '/nonexistent', which is not a program called verilator\n"
     assert (done.returncode, done.stderr) == (1, sentence)
+
+
+@pytest.mark.parametrize("stalls", [None, 4])
+def test_several_inputs_and_outputs(graph, stalls):
+    """Every layer and every output of a core with two inputs and three outputs."""
+    folder, network = graph
+    rng = np.random.default_rng(3)
+    x = {tensor.name: frames(rng, tensor, 8) for tensor in network.inputs}
+    result = simulate(folder, x, stalls=stalls, trace=True)
+    assert (result["frames"], result["mismatches"], result["first_difference"]) == (8, 0, None)
+
+
+def test_a_difference_on_a_branch_is_named(graph, tmp_path):
+    """With the second source of the concatenation changed, its values differ, not those before or beside it."""
+    folder, network = graph
+    copied = tmp_path / "core"
+    shutil.copytree(folder, copied)
+    first = network.layers[0]
+    codes = first.codes.copy()
+    codes[2] = first.codebook.encode(-first.codebook.decode(codes[2]))
+    wrong = dataclasses.replace(network, layers=(dataclasses.replace(first, codes=codes), *network.layers[1:]))
+    rng = np.random.default_rng(3)
+    x = {tensor.name: frames(rng, tensor, 2) for tensor in network.inputs}
+    (copied / NETWORK).unlink()
+    store.save(wrong, copied / NETWORK)
+    found = simulate(copied, x)["first_difference"]
+    assert (found["layer"], found["channel"]) == ("a", 2)
+    assert found["expected"] != found["actual"]
+    assert found["expected"] in np.array(found["around"]["expected"])
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """A core of two inputs and three outputs, and its network."""
+    network = two_ends(np.random.default_rng(1))
+    folder = tmp_path_factory.mktemp("graph")
+    target = board("icebreaker")
+    generate(network, target, folder, plan=plan(network, target, target_fps=20_000))
+    return folder, network
