@@ -76,6 +76,7 @@ def quantize(
     *,
     code: str = "e2m1",
     act_bits: int = 8,
+    method: str = "plain",
     scale: Values = 1.0,
     mean: Values = 0.0,
     std: Values = 1.0,
@@ -83,8 +84,9 @@ def quantize(
 ) -> Result:
     """Quantize ``model``, calibrated on the ``x`` of ``calibration`` (.npz), and write the network file ``output``.
 
-    Returns ``network, name, identity, code, act_bits, samples, macs, parameters, layers[] (name, kind, shape, macs,
-    weights, weight_bits, activation_bits), notes, seconds``.
+    method: "plain" rounds each weight on its own, "feedback" passes errors on to the weights still to be rounded.
+    Returns ``network, name, identity, code, act_bits, method, samples, macs, parameters, layers[] (name, kind, shape,
+    macs, weights, weight_bits, activation_bits), notes, seconds``.
     """
     from . import quantize as quantizer
     from . import store
@@ -100,7 +102,7 @@ def quantize(
     float_network = lower(load_model(model), _normalization(scale, mean, std))
     samples = load_data(calibration, float_network.inputs)
     x = samples.channel_last(float_network.inputs)
-    network = quantizer.quantize(float_network, x, code=code, act_bits=act_bits, progress=_fraction(say))
+    network = quantizer.quantize(float_network, x, code=code, act_bits=act_bits, method=method, progress=_fraction(say))
     keep_model(network, model, output)
     store.save(network, output)
     result = _result(
@@ -109,6 +111,7 @@ def quantize(
         identity=store.identity(network),
         code=code,
         act_bits=act_bits,
+        method=method,
         samples=len(samples),
         macs=network.macs,
         parameters=sum(layer.codes.size for layer in network.layers if isinstance(layer, Conv)),

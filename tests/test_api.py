@@ -60,6 +60,15 @@ def test_code_and_bits_reach_the_quantizer(tmp_path):
     assert result["layers"][0]["activation_bits"] == 4
 
 
+def test_the_method_reaches_the_quantizer_and_the_record(network, tmp_path):
+    _, plain, _ = network
+    place = tmp_path / "n.npz"
+    result = api.quantize(demo.model_path(), demo.calibration_path(), place, scale=demo.SCALE, method="feedback")
+    record = json.loads(place.with_suffix(".quantize.json").read_text())
+    assert (plain["method"], result["method"], record["method"]) == ("plain", "feedback", "feedback")
+    assert result["identity"] != plain["identity"]
+
+
 def test_evaluate(network):
     path, quantized, _ = network
     result = api.evaluate(path, demo.test_path())

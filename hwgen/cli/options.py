@@ -26,6 +26,7 @@ __all__ = [
     "Frames",
     "Json",
     "MaxLuts",
+    "Method",
     "Model",
     "NetworkFile",
     "NetworkOutput",
@@ -105,6 +106,12 @@ Code = Annotated[
     ),
 ]
 ActBits = Annotated[int, typer.Option("--act-bits", metavar="B", help="Bits of an activation, 2..8.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method", metavar="METHOD", help="How weights are rounded: plain, or feedback: errors make up for each other."
+    ),
+]
 ChannelScale = Annotated[
     str,
     typer.Option("--scale", metavar="S", help="Model input is (x * scale - mean) / std: one value or one per channel."),

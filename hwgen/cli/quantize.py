@@ -17,6 +17,7 @@ from .options import (
     ChannelStd,
     Code,
     Json,
+    Method,
     Model,
     NetworkOutput,
     normalization,
@@ -32,6 +33,7 @@ def quantize(
     output: NetworkOutput,
     code: Code = "e2m1",
     act_bits: ActBits = 8,
+    method: Method = "plain",
     scale: ChannelScale = "1",
     mean: ChannelMean = "0",
     std: ChannelStd = "1",
@@ -40,7 +42,9 @@ def quantize(
     """Quantize MODEL, calibrated on typical inputs, and write the integer network."""
     inputs = normalization(scale, mean, std)
     execute(
-        lambda progress: api.quantize(model, calib, output, code=code, act_bits=act_bits, **inputs, progress=progress),
+        lambda progress: api.quantize(
+            model, calib, output, code=code, act_bits=act_bits, method=method, **inputs, progress=progress
+        ),
         _show,
         as_json,
     )

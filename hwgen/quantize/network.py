@@ -1,7 +1,8 @@
-"""A float network and calibration data to an integer network: the plain baseline.
+"""A float network and calibration data to an integer network.
 
 1. Every tensor gets one scale, the one with the least squared error on the calibration data.
-2. Every weight gets the nearest level, at the per-channel scale with the least output noise on the exact grid.
+2. Every channel's weights get the scale with the least output noise on the exact grid, and each weight the nearest
+   level or, by error feedback, one that makes good the errors of others.
 3. Every bias is corrected, layer by layer, on what the quantized layers before really put out.
 
 What the model prescribes itself, codes of weights and formats of tensors, is taken instead where the grid allows it.
@@ -40,8 +41,10 @@ from .clips import push_clips, readers
 from .coded import OWN, without_wide_codes
 from .concat import quantize_concat
 from .conv import quantize_conv
+from .feedback import MAX_INPUTS
 from .formats import Format, plan_formats
 from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
+from .methods import DEFAULT_METHOD, Method, method_of
 from .notes import remarks
 from .pool import quantize_pool
 from .remap import quantize_remap
@@ -68,6 +71,7 @@ def quantize(
     *,
     code: str | Codebook = DEFAULT,
     act_bits: int = 8,
+    method: str | Method = DEFAULT_METHOD,
     progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
@@ -75,10 +79,14 @@ def quantize(
     Weights that the model holds as codes of no more bits than ``code`` are kept as they are, and with ``code`` "own"
     those of up to 8 bits.
 
+    method: "plain" rounds each weight to the nearest level; "feedback" makes good the error of each weight with the
+    others of its channel, on the calibration data (:mod:`hwgen.quantize.feedback`), except in layers with too many
+    weights in a channel, which a note names.
+
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
     inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
-    network, bit for bit. Raises :class:`HwgenError` for data, a code or a bit width that cannot be used, and for a
-    layer whose accumulator would get too wide.
+    network, bit for bit. Raises :class:`HwgenError` for data, a code, a method or a bit width that cannot be used, and
+    for a layer whose accumulator would get too wide.
     """
     own = code == OWN
     if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
@@ -88,6 +96,7 @@ def quantize(
         raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
     if not 2 <= act_bits <= 8:
         raise HwgenError(f"activation bits must be 2 to 8, not {act_bits}")
+    how = method_of(method)
     data = checked_frames(network, x)
     samples = count(data)
     total = samples + len(network.layers)
@@ -107,22 +116,28 @@ def quantize(
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
     chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])
     layers: list[Layer] = []
-    walk = _Walk(network, inputs, part(data, chosen))
+    walk = _Walk(network, inputs, part(data, chosen), how)
     for model in network.layers:
         report(samples + len(layers), total, f"quantizing {model.name}")
         layers.append(walk.quantized(model, formats[model.name], book))
     report(total, total, "quantized")
     tensors = list(zip(network.inputs, inputs.values(), strict=True))
+    wide = ", ".join(layer.name for layer in network.layers if _wide(layer)) if how is Method.FEEDBACK else ""
     notes = remarks(list(zip(network.layers, layers, strict=True)), tensors)
     return Network(
         network.name,
         tuple(inputs.values()),
         tuple(layers),
         network.outputs,
-        (*network.notes, *notes),
+        (*network.notes, *notes, *([f"{wide}: plainly rounded, more than {MAX_INPUTS} inputs."] if wide else [])),
         network.normalization,
         tuple(source.layout for source in network.inputs),
     )
+
+
+def _wide(layer: FloatLayer) -> bool:
+    """Whether error feedback would take too much memory for it."""
+    return isinstance(layer, FloatConv) and layer.weight[0].size > MAX_INPUTS
 
 
 class _Walk:
@@ -131,21 +146,23 @@ class _Walk:
     A tensor's values go when its last reader is done.
     """
 
-    def __init__(self, network: FloatNetwork, inputs: Mapping[str, Tensor], frames: Frames) -> None:
+    def __init__(self, network: FloatNetwork, inputs: Mapping[str, Tensor], frames: Frames, method: Method) -> None:
         self._tensors = dict(inputs)
         self._integers = {name: input_integers(tensor, frames[name]) for name, tensor in inputs.items()}
         self._reals = {name: values.astype(np.float32) for name, values in frames.items()}
         self._unread = Counter(name for layer in network.layers for name in layer.sources)
         self._batch = frames_per_batch(network)
+        self._method = method
 
     def quantized(self, model: FloatLayer, target: Format, book: Codebook) -> Layer:
         sources = [self._tensors[name] for name in model.sources]
         integers = [self._integers[name] for name in model.sources]
         real = self._float_output(model)
-        layer = _layer(model, sources, target, book, integers)
+        floats = self._reals[model.sources[0]] if self._method is Method.FEEDBACK and not _wide(model) else None
+        layer = _layer(model, sources, target, book, integers, floats)
         if isinstance(model, FloatConv) and isinstance(layer, Conv):
-            floats = self._reals[model.source]
-            layer, output = correct_bias(layer, model, sources[0], integers[0], floats, real, self._batch)
+            reals = self._reals[model.source]
+            layer, output = correct_bias(layer, model, sources[0], integers[0], reals, real, self._batch)
         else:
             output = self._run(layer, sources, integers)
         self._tensors[model.name] = layer.output
@@ -178,10 +195,11 @@ def _layer(
     target: Format,
     book: Codebook,
     integers: Sequence[npt.NDArray[np.int32]],
+    floats: npt.NDArray[np.floating] | None,
 ) -> Layer:
     match model:
         case FloatConv():
-            return quantize_conv(model, sources[0], book, target, integers[0])
+            return quantize_conv(model, sources[0], book, target, integers[0], floats)
         case FloatPool():
             return quantize_pool(model, sources[0], target)
         case FloatAdd():

@@ -49,9 +49,12 @@ DEFAULTS = {
         ("check", ("check", "m.onnx", *NORMALIZE), ("m.onnx",), NORMALIZATION),
         (
             "quantize",
-            ("quantize", "m.onnx", "--calib", "c.npz", "-o", "n.npz", "--code", "pot3", "--act-bits", 5, *NORMALIZE),
+            (
+                *("quantize", "m.onnx", "--calib", "c.npz", "-o", "n.npz"),
+                *("--code", "pot3", "--act-bits", 5, "--method", "feedback", *NORMALIZE),
+            ),
             ("m.onnx", "c.npz", "n.npz"),
-            {"code": "pot3", "act_bits": 5, **NORMALIZATION},
+            {"code": "pot3", "act_bits": 5, "method": "feedback", **NORMALIZATION},
         ),
         ("evaluate", ("eval", "n.npz", "--data", "d.npz"), ("n.npz", "d.npz"), {}),
         (
@@ -77,7 +80,7 @@ DEFAULTS = {
             ),
             ("m.onnx", "c.npz", "out"),
             {"board": "b", "data": Path("d.npz"), "code": "e2m1", "act_bits": 4, **NORMALIZATION, **PLAN, **RUN}
-            | {"seed": 12},
+            | {"seed": 12, "method": "plain"},
         ),
         ("demo", ("demo", "-o", "out"), ("out",), {}),
     ],
