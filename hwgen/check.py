@@ -92,6 +92,7 @@ def _macs(graph: FloatGraph, node: Node) -> int:
 def _boards(network: FloatNetwork, progress: Progress) -> list[dict[str, Any]]:
     """One row per board, from the plan of the network quantized on random frames."""
     from . import boards
+    from .plan import check_sizes
     from .plan import plan as make_plan
     from .quantize import quantize
 
@@ -102,6 +103,7 @@ def _boards(network: FloatNetwork, progress: Progress) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     frames = {entry.name: rng.integers(0, 256, (FRAMES, *entry.shape), np.uint8) for entry in network.inputs}
     try:
+        check_sizes({tensor.name: tensor.output_shape for tensor in (*network.inputs, *network.layers)})
         quantized = quantize(network, frames, code=CODE)
     except HwgenError as error:
         return [_board(name, None, reason or str(error)) for name, reason in rows.items()]

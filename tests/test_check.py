@@ -98,6 +98,17 @@ def test_model_that_fits_nowhere(tmp_path):
     assert all(row["reason"].startswith("its weights need 16,777 kbit, and all") for row in result["boards"])
 
 
+def test_a_map_beyond_every_device_is_an_answer_in_no_time(tmp_path):
+    """What a flipped bit can make of a dimension; nothing of that size is even quantized."""
+    weights = {"w": np.ones((4, 3, 3, 3), np.float32)}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    path = save(tmp_path / "huge.onnx", nodes, weights, [1, 3, 36, 38940], None)
+    checked = api.check(path)
+    assert checked["supported"] is True
+    assert not any(board["fits"] for board in checked["boards"])
+    assert all("can be planned" in board["reason"] for board in checked["boards"])
+
+
 def test_wrong_file(tmp_path):
     with pytest.raises(HwgenError, match="does not exist"):
         api.check(tmp_path / "absent.onnx")

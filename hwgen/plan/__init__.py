@@ -2,6 +2,6 @@
 
 from ..sizing.folding import Folding
 from .outcome import Plan, PlannedFifo, PlannedLayer
-from .search import FILL, plan
+from .search import FILL, check_sizes, plan
 
-__all__ = ["FILL", "Folding", "Plan", "PlannedFifo", "PlannedLayer", "plan"]
+__all__ = ["FILL", "Folding", "Plan", "PlannedFifo", "PlannedLayer", "check_sizes", "plan"]

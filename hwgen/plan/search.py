@@ -10,6 +10,7 @@ from math import prod
 from ..boards import Board
 from ..boards.frame import buffer_depth
 from ..errors import HwgenError
+from ..floatnet import Shape
 from ..network import Conv, Layer, Network, Pool
 from ..sizing.folding import Folding, divisors, foldings
 from ..sizing.graph import consumers, input_lanes
@@ -19,7 +20,7 @@ from .outcome import Plan, PlannedFifo, PlannedLayer
 from .schedule import schedule
 from .width import gearbox_cost
 
-__all__ = ["FILL", "plan"]
+__all__ = ["FILL", "check_sizes", "plan"]
 
 FILL = 0.85
 """Share of a device's LUTs that a plan uses unless told otherwise: above it place and route gets slow, then fails."""
@@ -27,6 +28,16 @@ FILL = 0.85
 
 MAX_VALUES = 1 << 22
 """Most values of one tensor: beyond that a schedule, which looks at every word, takes minutes, and no device is fit."""
+
+
+def check_sizes(shapes: Mapping[str, Shape]) -> None:
+    """Raise :class:`HwgenError` when one of the tensors, by name, is larger than what can be planned."""
+    for name, shape in shapes.items():
+        if prod(shape) > MAX_VALUES:
+            raise HwgenError(
+                f"{name!r} has {prod(shape)} values, and {MAX_VALUES} are the most that can be planned;"
+                " use a smaller input"
+            )
 
 
 def plan(
@@ -45,12 +56,7 @@ def plan(
 
     Raises :class:`HwgenError` with the number that is too large when nothing fits.
     """
-    largest = max(network.tensors.values(), key=lambda tensor: prod(tensor.shape))
-    if prod(largest.shape) > MAX_VALUES:
-        raise HwgenError(
-            f"{largest.name!r} has {prod(largest.shape)} values, and {MAX_VALUES} are the most that can be planned;"
-            " use a smaller input"
-        )
+    check_sizes({name: tensor.shape for name, tensor in network.tensors.items()})
     luts = min(board.lut, max_luts) if max_luts is not None else int(board.lut * FILL)
     search = _Search(network, board, luts, clock_mhz or board.frequency_mhz)
     if target_fps is not None:
