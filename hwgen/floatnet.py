@@ -34,6 +34,7 @@ __all__ = [
     "FloatTable",
     "Layout",
     "Normalization",
+    "OneSource",
     "PoolKind",
     "Shape",
     "window_shape",
@@ -111,7 +112,7 @@ class FloatInput:
         return self.shape
 
 
-class _OneSource:
+class OneSource:
     """A layer that reads one tensor."""
 
     source: str
@@ -122,7 +123,7 @@ class _OneSource:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatConv(_OneSource):
+class FloatConv(OneSource):
     """``y = clip(conv(x, weight) + bias, *clip)``.
 
     weight: (O, kh, kw, I / groups) float64; bias: (O,); stride and dilation: (y, x); pads: top, left, bottom, right.
@@ -155,7 +156,7 @@ class FloatConv(_OneSource):
 
 
 @dataclass(frozen=True, eq=False)
-class FloatPool(_OneSource):
+class FloatPool(OneSource):
     """Maximum (padding never wins) or average over each window, then ``clip``.
 
     divisors: None when an average divides by the kernel's area (padding counts as zero); else how many rows of each
@@ -210,7 +211,7 @@ class FloatConcat:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatTable(_OneSource):
+class FloatTable(OneSource):
     """``function`` of every element: any activation that is not a clip, or an affine that no layer can take."""
 
     name: str
@@ -221,7 +222,7 @@ class FloatTable(_OneSource):
 
 
 @dataclass(frozen=True, eq=False)
-class FloatRemap(_OneSource):
+class FloatRemap(OneSource):
     """Values in another place, none of them changed: Slice, Pad, nearest Resize, DepthToSpace, channel shuffles.
 
     Every output row comes out of one input row::

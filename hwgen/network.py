@@ -15,12 +15,13 @@ No behaviour beyond validation (``hwgen/validate.py``) lives here; ``store.py`` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from .codes import Codebook, signed_terms
-from .floatnet import Layout, Normalization, PoolKind, Shape
+from .floatnet import Layout, Normalization, OneSource, PoolKind, Shape
 from .interval import Interval
 
 __all__ = [
@@ -99,18 +100,8 @@ class Rescale:
             raise ValueError(f"shift must be >= 0 and lo <= hi, not {self.shift}, {self.lo}, {self.hi}")
 
 
-class _OneSource:
-    """A layer that reads one tensor."""
-
-    source: str
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return (self.source,)
-
-
 @dataclass(frozen=True, eq=False)
-class Conv(_OneSource):
+class Conv(OneSource):
     """Convolution by coded weights: ``acc = sum(level(codes) * x)`` over the kernel, then ``requant``.
 
     codes: (O, kh, kw, I / groups) uint8, where output channel ``o`` reads the input channels of group
@@ -148,7 +139,7 @@ class Conv(_OneSource):
 
 
 @dataclass(frozen=True, eq=False)
-class Pool(_OneSource):
+class Pool(OneSource):
     """Maximum of a window (``requant`` is None), or its sum followed by ``requant``.
 
     Padding is the interval's lowest value for a maximum and 0 for a sum. divisors: as in ``FloatPool``. Without them
@@ -205,7 +196,7 @@ class Concat:
 
 
 @dataclass(frozen=True, eq=False)
-class Table(_OneSource):
+class Table(OneSource):
     """``values[channel or 0][x - lowest]`` of every value ``x``, where ``lowest`` is that of the source's interval.
 
     values: (1 or C, number of values in the source's interval) int64.
@@ -218,7 +209,7 @@ class Table(_OneSource):
 
 
 @dataclass(frozen=True, eq=False)
-class Remap(_OneSource):
+class Remap(OneSource):
     """Values in another place, as ``FloatRemap`` says; ``fill`` is an integer. Interval and scale are the source's."""
 
     name: str
@@ -273,7 +264,7 @@ class Network:
         (only,) = self.outputs
         return self.tensor(only)
 
-    @property
+    @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name, inputs first, in the order of the layers."""
         return {tensor.name: tensor for tensor in (*self.inputs, *(layer.output for layer in self.layers))}

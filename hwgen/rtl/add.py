@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import reduce
 from operator import and_
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
-from ..network import Add, Tensor
-from ..sizing.pipeline import queue_depth
-from ..sizing.streaming import validate_lanes
+from ..network import Add
 from .delay import delayed
 from .lookup import constants
-from .queue import Queue
+from .queue import result_queue
 from .rescale import Operand, rescale, rescale_latency
-from .stream import pipeline_signal, pixel_stream
+from .sources import ManySources
+from .stream import pipeline_signal
 
 __all__ = ["AddEngine"]
 
 
-class AddEngine(wiring.Component):
+class AddEngine(ManySources):
     """Waits for a word of every source, and adds: shifts are wires, every addition has a register behind it.
 
     The ``ready`` of a source hangs on the ``valid`` of the others and on registers, never on ``o.ready``.
@@ -32,31 +29,16 @@ class AddEngine(wiring.Component):
     ``ceil(log2(n + 1))`` for the tree of the ``n`` powers of two in ``layer.mul`` and the bias, 1 for the clip and 2
     through the queue.
 
-    Members
-    -------
-    i0, i1, ... : In(pixel stream of ``lanes`` lanes), one per source; ``inputs`` lists them
-    o : Out(pixel stream of ``lanes`` lanes)
+    Members: those of :class:`~hwgen.rtl.sources.ManySources`.
     """
 
-    def __init__(self, layer: Add, sources: Sequence[Tensor], lanes: int):
-        validate_lanes(layer, lanes)
-        self._layer = layer
-        self._intervals = [source.interval for source in sources]
-        self._lanes = lanes
-        super().__init__(
-            {f"i{number}": In(pixel_stream(interval, lanes)) for number, interval in enumerate(self._intervals)}
-            | {"o": Out(pixel_stream(layer.output.interval, lanes))}
-        )
-        self.inputs = [getattr(self, f"i{number}") for number in range(len(sources))]
+    _layer: Add
 
     def elaborate(self, platform):
         m = Module()
         layer, lanes = self._layer, self._lanes
         latency = 1 + rescale_latency((*layer.mul, 1))
-        m.submodules.queue = queue = Queue(
-            self.o.payload.shape(), words=1, depth=queue_depth(words=1, period=1, latency=latency)
-        )
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        queue = result_queue(m, wiring.flipped(self.o), latency)
         step = Signal()
         m.d.comb += [
             step.eq(reduce(and_, (i.valid for i in self.inputs)) & queue.room),

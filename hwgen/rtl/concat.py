@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import accumulate
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
-from ..network import Concat, Rescale, Tensor
-from ..sizing.pipeline import queue_depth
-from ..sizing.streaming import validate_lanes
+from ..network import Concat, Rescale
 from .delay import delayed
-from .queue import Queue
+from .queue import result_queue
 from .rescale import Operand, rescale, rescale_latency
-from .stream import pipeline_signal, pixel_stream, shape_of
+from .sources import ManySources
+from .stream import pipeline_signal, shape_of
 
 __all__ = ["ConcatEngine"]
 
 
-class ConcatEngine(wiring.Component):
+class ConcatEngine(ManySources):
     """Takes the words of the first source's pixel, then those of the second's, and so on.
 
     Sources that are rescaled alike share a datapath; all datapaths have the same latency, so words stay in order.
@@ -30,32 +27,17 @@ class ConcatEngine(wiring.Component):
     source is rescaled ``ceil(log2(n + 1)) + 1`` more for the ``n`` powers of two of the longest factor, and 2 through
     the queue.
 
-    Members
-    -------
-    i0, i1, ... : In(pixel stream of ``lanes`` lanes), one per source; ``inputs`` lists them
-    o : Out(pixel stream of ``lanes`` lanes)
+    Members: those of :class:`~hwgen.rtl.sources.ManySources`.
     """
 
-    def __init__(self, layer: Concat, sources: Sequence[Tensor], lanes: int):
-        validate_lanes(layer, lanes)
-        self._layer = layer
-        self._intervals = [source.interval for source in sources]
-        self._lanes = lanes
-        super().__init__(
-            {f"i{number}": In(pixel_stream(interval, lanes)) for number, interval in enumerate(self._intervals)}
-            | {"o": Out(pixel_stream(layer.output.interval, lanes))}
-        )
-        self.inputs = [getattr(self, f"i{number}") for number in range(len(sources))]
+    _layer: Concat
 
     def elaborate(self, platform):
         m = Module()
         rules = sorted(set(self._layer.rescale), key=self._layer.rescale.index)
         depth = max(self._latency(rule) for rule in rules)
         latency = 1 + depth
-        m.submodules.queue = queue = Queue(
-            self.o.payload.shape(), words=1, depth=queue_depth(words=1, period=1, latency=latency)
-        )
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        queue = result_queue(m, wiring.flipped(self.o), latency)
         step = Signal()
         m.d.comb += [queue.claim.eq(step), queue.push.eq(delayed(m, step, latency))]
         selected = self._turns(m, step)

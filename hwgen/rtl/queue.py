@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..sizing.pipeline import queue_depth
 
-__all__ = ["Queue", "queue_depth"]
+__all__ = ["Queue", "result_queue"]
 
 
 class Queue(wiring.Component):
@@ -63,3 +63,15 @@ class Queue(wiring.Component):
         m.d.sync += free.eq(free + popped - Mux(self.claim, self._words, 0))
         m.d.comb += self.room.eq(free >= self._words)
         return m
+
+
+def result_queue(m: Module, o, latency: int) -> Queue:
+    """A :class:`Queue`, as submodule ``queue`` in front of ``o``, for a pipeline of ``latency`` cycles.
+
+    The pipeline makes at most one word per cycle; the queue is deep enough never to limit that.
+    """
+    m.submodules.queue = queue = Queue(
+        o.payload.shape(), words=1, depth=queue_depth(words=1, period=1, latency=latency)
+    )
+    wiring.connect(m, queue.o, o)
+    return queue

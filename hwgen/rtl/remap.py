@@ -8,12 +8,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..network import Remap, Tensor
-from ..sizing.pipeline import queue_depth
 from ..sizing.rowmap import READ_CYCLES, RowMap
 from .delay import delayed
 from .lookup import constants, flag
 from .odometer import Odometer
-from .queue import Queue
+from .queue import result_queue
 from .storage import block_attributes
 from .stream import pipeline_signal, pixel_stream
 
@@ -90,10 +89,7 @@ class RemapEngine(wiring.Component):
         layer, rows = self._layer, self._map
         sizes = [rows.pixel_words, len(layer.columns), len(layer.rows)]
         m.submodules.reader = odometer = Odometer(sizes)
-        m.submodules.queue = queue = Queue(
-            self.o.payload.shape(), words=1, depth=queue_depth(words=1, period=1, latency=self.LATENCY)
-        )
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        queue = result_queue(m, wiring.flipped(self.o), self.LATENCY)
         step = Signal()
         release = Signal()
         row_ends = step & odometer.carry[1]

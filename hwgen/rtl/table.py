@@ -8,10 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..network import Table, Tensor
-from ..sizing.pipeline import queue_depth
 from ..sizing.streaming import table_words, validate_lanes
 from .delay import delayed
-from .queue import Queue
+from .queue import result_queue
 from .storage import block_attributes
 from .stream import pipeline_signal, pixel_stream, shape_of
 
@@ -50,10 +49,7 @@ class TableEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self._lanes
-        m.submodules.queue = queue = Queue(
-            self.o.payload.shape(), words=1, depth=queue_depth(words=1, period=1, latency=self.LATENCY)
-        )
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        queue = result_queue(m, wiring.flipped(self.o), self.LATENCY)
         step = Signal()
         m.d.comb += [
             step.eq(self.i.valid & queue.room),

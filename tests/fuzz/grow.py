@@ -10,6 +10,7 @@ from hwgen.codes import CODES
 from hwgen.interval import Interval
 from hwgen.network import Network, Tensor
 
+from .draws import Draws
 from .recipe import RATE_FRAMES, Recipe, build, build_layer, input_tensor
 
 __all__ = ["random_network", "random_recipe"]
@@ -33,10 +34,10 @@ def random_recipe(seed: int, depth: int = 6, kinds: tuple[str, ...] | None = Non
     return _Growth(seed, depth, kinds or tuple(STEPS)).recipe()
 
 
-class _Growth:
+class _Growth(Draws):
     def __init__(self, seed: int, depth: int, kinds: tuple[str, ...]) -> None:
         self._seed = seed
-        self._rng = np.random.default_rng([seed, 1])
+        super().__init__(np.random.default_rng([seed, 1]))
         self._inputs: list[dict[str, Any]] = []
         self._layers: list[dict[str, Any]] = []
         self._tensors: dict[str, Tensor] = {}
@@ -61,17 +62,6 @@ class _Growth:
             "frames": 3 if stalls["stall_in"] or stalls["stall_out"] else RATE_FRAMES,
             "stalls": stalls,
         }
-
-    # Draws are Python values, so that a recipe is plain JSON.
-
-    def _int(self, low: int, high: int) -> int:
-        return int(self._rng.integers(low, high + 1))
-
-    def _pick(self, options):
-        return options[int(self._rng.integers(len(options)))]
-
-    def _chance(self, probability: float) -> bool:
-        return bool(self._rng.random() < probability)
 
     def _interval(self, narrow: bool = False) -> list[int]:
         """2..8 bits of either sign mostly; else any ends; 9 bits now and then, unless ``narrow``."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .draws import Draws
 from .models import Model, Recipe
 from .operators import ACTIVATIONS
 
@@ -43,10 +44,10 @@ def random_model(seed: int, depth: int = 10) -> Recipe:
     return _Growth(seed, depth).recipe()
 
 
-class _Growth:
+class _Growth(Draws):
     def __init__(self, seed: int, depth: int) -> None:
         self._seed = seed
-        self._rng = np.random.default_rng([seed, 2])
+        super().__init__(np.random.default_rng([seed, 2]))
         self._inputs: list[dict[str, Any]] = []
         self._layers: list[dict[str, Any]] = []
         self._model = Model(seed)
@@ -74,17 +75,6 @@ class _Growth:
             "outputs": sorted(self._unread),
             "frames": 4,
         }
-
-    # Draws are Python values, so that a recipe is plain JSON.
-
-    def _int(self, low: int, high: int) -> int:
-        return int(self._rng.integers(low, high + 1))
-
-    def _pick(self, options):
-        return options[int(self._rng.integers(len(options)))]
-
-    def _chance(self, probability: float) -> bool:
-        return bool(self._rng.random() < probability)
 
     def _append(self, kind: str, *sources: str, **parameters: Any) -> str:
         """An entry, unless it does not fit; returns the tensor to go on from."""

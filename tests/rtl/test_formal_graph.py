@@ -9,10 +9,8 @@ from amaranth.hdl import Assert, Const, Fragment, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-import hwgen.rtl.add
-import hwgen.rtl.concat
+import hwgen.rtl.queue
 import hwgen.rtl.remap
-import hwgen.rtl.table
 from hwgen.interval import Interval
 from hwgen.rtl.fork import Fork
 from hwgen.rtl.queue import Queue
@@ -154,8 +152,7 @@ def test_engines_push_what_they_claimed(name, tmp_path):
 @pytest.fixture
 def short_queues(monkeypatch):
     """Queues of four words fill soon; their depth is a matter of speed only."""
-    for module in (hwgen.rtl.add, hwgen.rtl.concat, hwgen.rtl.table, hwgen.rtl.remap):
-        monkeypatch.setattr(module, "queue_depth", lambda words, period, latency: 4)
+    monkeypatch.setattr(hwgen.rtl.queue, "queue_depth", lambda words, period, latency: 4)
 
 
 @pytest.mark.usefixtures("short_queues")

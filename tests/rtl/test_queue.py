@@ -5,7 +5,8 @@ import random
 import pytest
 from amaranth.hdl import unsigned
 
-from hwgen.rtl.queue import Queue, queue_depth
+from hwgen.rtl.queue import Queue
+from hwgen.sizing.pipeline import queue_depth
 
 from .drive import simulate
 
