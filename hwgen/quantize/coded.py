@@ -12,7 +12,7 @@ from ..codes import CODES, Codebook, explicit
 from ..floatnet import Coded, FloatConv, FloatNetwork
 from ..network import MANTISSAS
 from .requant import KMAX, exponent_grid, nearest_factor, place
-from .weights import CodedWeights
+from .scales import CodedWeights, with_levels
 
 __all__ = ["GRID_TOLERANCE", "OWN", "book_of", "exact_codes", "exponent_in", "integers_of", "without_wide_codes"]
 
@@ -111,7 +111,7 @@ def exact_codes(
         if factors is not None:
             mul, shift = factors
             ratio = scale / source_scale
-            return scale, CodedWeights(book.encode(levels), ratio * mul / 2.0**shift, mul, shift)
+            return scale, with_levels(levels, book, ratio, mul, shift)
     return None
 
 

@@ -11,12 +11,13 @@ from ..interval import Interval
 from ..network import Conv, Requant, Tensor
 from ..reference.conv import partial_sum_bound
 from .coded import book_of, exact_codes, integers_of
-from .feedback import with_feedback
 from .formats import Format
 from .gram import measure
+from .methods import Coder, Problem
+from .methods.plain import plain
 from .moments import variance_patch
 from .requant import add_of, check_reach, clip_limits, round_half_up
-from .weights import CodedWeights, code_weights, smallest_ratio
+from .scales import CodedWeights, smallest_ratio
 
 __all__ = ["quantize_conv"]
 
@@ -27,16 +28,14 @@ def quantize_conv(
     codebook: Codebook,
     target: Format,
     inputs: npt.NDArray[np.integer],
-    floats: npt.NDArray[np.floating] | None = None,
-) -> Conv:
-    """The coded convolution of ``layer``, reading ``source``, with an output inside ``target``.
+    floats: npt.NDArray[np.floating],
+    coder: Coder = plain,
+) -> tuple[Conv, str]:
+    """The coded convolution of ``layer``, reading ``source``, with an output inside ``target``, and the coder's note.
 
     inputs: calibration integers (N, H, W, I) of ``source``. An error ``e`` in a weight makes output noise of power
-    ``e**2 * var(input)`` (inputs taken as independent; the mean goes into the bias), so the scale of each channel is
-    chosen for the least error weighted by the variance of the input under each weight.
-
-    floats: the float layer's inputs (N, H, W, I) on the same samples. With them the codes come from error feedback
-    (:mod:`hwgen.quantize.feedback`) at these scales, without them from plain rounding.
+    ``e**2 * var(input)`` (inputs taken as independent; the mean goes into the bias), so each weight's importance is the
+    variance of its input. floats: the float layer's inputs on the same samples. coder: chooses scales and codes.
 
     Weights that the model holds as codes keep them, and a codebook of their own; where their scales are off the grid of
     factors they are rounded anew to that codebook. The scale of ``target`` gives way a few percent to such codes, and
@@ -45,13 +44,14 @@ def quantize_conv(
     the accumulator could get too wide.
     """
     pad_value = round_half_up(layer.pad_value / source.scale)
-    codebook, scale, coded = _codes(layer, source, codebook, target.scale, inputs, pad_value, floats)
+    scale, coded = _codes(layer, source, codebook, target.scale, inputs, pad_value, floats, coder)
+    codebook = coded.codebook
     # A format that the model prescribes limits the values, not the integers of another unit.
     lo, hi = clip_limits(target.real if layer.fixed is not None else layer.clip, scale, target.interval)
     requant = Requant(coded.mul, add_of(layer.bias, scale, coded.shift), coded.shift, lo, hi)
     padding: np.ndarray | int = pad_value if any(layer.pads) else 0
     check_reach(layer.name, partial_sum_bound(codebook.decode(coded.codes), source.interval, padding), requant)
-    return Conv(
+    conv = Conv(
         name=layer.name,
         source=source.name,
         input_shape=source.shape,
@@ -66,6 +66,7 @@ def quantize_conv(
         dilation=layer.dilation,
         groups=layer.groups,
     )
+    return conv, coded.note
 
 
 def _codes(
@@ -75,18 +76,22 @@ def _codes(
     scale: float,
     inputs: npt.NDArray[np.integer],
     pad_value: npt.NDArray[np.int64],
-    floats: npt.NDArray[np.floating] | None,
-) -> tuple[Codebook, float, CodedWeights]:
-    """Codebook, output scale and weights: the model's own codes where it has them and they fit, else the best ones."""
+    floats: npt.NDArray[np.floating],
+    coder: Coder,
+) -> tuple[float, CodedWeights]:
+    """Output scale and weights: the model's own codes where it has them and they fit, else what ``coder`` makes."""
     if layer.coded is not None and (own := book_of(layer.coded.levels)) is not None:
         if (found := exact_codes(layer.coded, own, source.scale, scale, keep=layer.fixed is not None)) is not None:
-            return own, *found
+            return found
         # Levels that no scale can keep may fall between those that occur.
         codebook = own if own.name in CODES else integers_of(layer.coded.levels) or own
     scale = max(scale, source.scale * smallest_ratio(layer.weight, codebook))
     importance = variance_patch(layer, inputs, pad_value)
-    coded = code_weights(layer.weight, codebook, scale / source.scale, importance)
-    if floats is not None:
-        gram = measure(layer, source.scale, inputs, pad_value, floats)
-        coded = with_feedback(coded, layer.weight, codebook, layer.groups, gram)
-    return codebook, scale, coded
+    problem = Problem(
+        layer,
+        codebook,
+        scale / source.scale,
+        importance,
+        lambda: measure(layer, source.scale, inputs, pad_value, floats),
+    )
+    return scale, coder(problem)

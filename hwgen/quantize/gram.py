@@ -32,11 +32,13 @@ VALUES = 1 << 21
 class Gram:
     """Means over the sampled rows, with the mean row taken out of ``x`` and the mean output out of ``y``.
 
-    hessian: of ``x x'``, (G, K, K); cross: of ``x y'``, (G, K, P). ``x`` is what the quantized layer reads, in real
-    units, ``y`` what the float layer makes of its own input, before bias and clip.
+    hessian: of ``x x'``, (G, K, K); between: of ``x z'``, (G, K, K); cross: of ``x y'``, (G, K, P). ``x`` is what the
+    quantized layer reads, in real units, ``z`` what the float layer reads, ``y`` what it makes of that, before bias and
+    clip.
     """
 
     hessian: Real
+    between: Real
     cross: Real
 
     def excess(self, weight: Real) -> Real:
@@ -73,9 +75,9 @@ def measure(
     frame, y, x = np.unravel_index(chosen, (len(integers), height, width))
     matrices = as_matrices(layer.weight, layer.groups)
 
-    groups, inputs, outputs = matrices.shape
-    row_sum, output_sum = np.zeros((groups, 1, inputs)), np.zeros((groups, 1, outputs))
-    hessian, cross = np.zeros((groups, inputs, inputs)), np.zeros((groups, inputs, outputs))
+    groups, inputs, _ = matrices.shape
+    sums = np.zeros((2, groups, 1, inputs))
+    hessian, between = np.zeros((2, groups, inputs, inputs))
     # Counted from the first row: where no input moves, the moments are exactly zero, not what rounding leaves of them.
     origin = _rows(layer, integers[frame[0] :][:1], pad_value, (np.zeros(1, np.int64), y[:1], x[:1]))
     per_frame = max(prod(layer.input_shape), groups * inputs * len(chosen) // len(integers))
@@ -84,14 +86,15 @@ def measure(
         part = slice(*np.searchsorted(frame, (start, start + batch)).tolist())
         where = frame[part] - start, y[part], x[part]
         rows = scale * (_rows(layer, integers[start : start + batch], pad_value, where) - origin)
-        target = _rows(layer, floats[start : start + batch], layer.pad_value, where) @ matrices
+        real = _rows(layer, floats[start : start + batch], layer.pad_value, where)
         across = rows.transpose(0, 2, 1)
         hessian += across @ rows
-        cross += across @ target
-        row_sum += rows.sum(axis=1, keepdims=True)
-        output_sum += target.sum(axis=1, keepdims=True)
-    mean = row_sum.transpose(0, 2, 1) / len(chosen)
-    return Gram((hessian - mean @ row_sum) / len(chosen), (cross - mean @ output_sum) / len(chosen))
+        between += across @ real
+        sums += rows.sum(axis=1, keepdims=True), real.sum(axis=1, keepdims=True)
+    mean = sums[0].transpose(0, 2, 1) / len(chosen)
+    hessian = (hessian - mean @ sums[0]) / len(chosen)
+    between = (between - mean @ sums[1]) / len(chosen)
+    return Gram(hessian, between, between @ matrices)
 
 
 def _rows(

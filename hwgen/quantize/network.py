@@ -31,7 +31,7 @@ from ..floatnet import (
     FloatRemap,
     FloatTable,
 )
-from ..network import Conv, Layer, Network, Tensor
+from ..network import Layer, Network, Tensor
 from ..reference.network import input_integers, layer_function
 from ..tools import WorkDone
 from .activations import collect, input_range
@@ -41,11 +41,10 @@ from .clips import push_clips, readers
 from .coded import OWN, without_wide_codes
 from .concat import quantize_concat
 from .conv import quantize_conv
-from .feedback import MAX_INPUTS
 from .formats import Format, plan_formats
 from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
-from .methods import DEFAULT_METHOD, Method, method_of
-from .notes import remarks
+from .methods import DEFAULT_METHOD, Coder, Recipe, method_of
+from .notes import listed, remarks
 from .pool import quantize_pool
 from .remap import quantize_remap
 from .table import quantize_table
@@ -71,7 +70,7 @@ def quantize(
     *,
     code: str | Codebook = DEFAULT,
     act_bits: int = 8,
-    method: str | Method = DEFAULT_METHOD,
+    method: str | Recipe = DEFAULT_METHOD,
     progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
@@ -79,9 +78,7 @@ def quantize(
     Weights that the model holds as codes of no more bits than ``code`` are kept as they are, and with ``code`` "own"
     those of up to 8 bits.
 
-    method: "plain" rounds each weight to the nearest level; "feedback" makes good the error of each weight with the
-    others of its channel, on the calibration data (:mod:`hwgen.quantize.feedback`), except in layers with too many
-    weights in a channel, which a note names.
+    method: how weights become codes, the text of ``--method`` (:mod:`hwgen.quantize.methods`).
 
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
     inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
@@ -96,7 +93,7 @@ def quantize(
         raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
     if not 2 <= act_bits <= 8:
         raise HwgenError(f"activation bits must be 2 to 8, not {act_bits}")
-    how = method_of(method)
+    recipe = method_of(method)
     data = checked_frames(network, x)
     samples = count(data)
     total = samples + len(network.layers)
@@ -111,33 +108,28 @@ def quantize(
         for source in network.inputs
     }
     network = push_clips(network if own else without_wide_codes(network, book.bits), inputs)
+    network = recipe.rewrite(network, book)
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     formats = plan_formats(network, inputs, calibrated, act_bits)
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
     chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])
     layers: list[Layer] = []
-    walk = _Walk(network, inputs, part(data, chosen), how)
+    walk = _Walk(network, inputs, part(data, chosen), recipe.coder(network, book))
     for model in network.layers:
         report(samples + len(layers), total, f"quantizing {model.name}")
         layers.append(walk.quantized(model, formats[model.name], book))
     report(total, total, "quantized")
     tensors = list(zip(network.inputs, inputs.values(), strict=True))
-    wide = ", ".join(layer.name for layer in network.layers if _wide(layer)) if how is Method.FEEDBACK else ""
-    notes = remarks(list(zip(network.layers, layers, strict=True)), tensors)
+    notes = [*remarks(list(zip(network.layers, layers, strict=True)), tensors), *listed(walk.notes)]
     return Network(
         network.name,
         tuple(inputs.values()),
         tuple(layers),
         network.outputs,
-        (*network.notes, *notes, *([f"{wide}: plainly rounded, more than {MAX_INPUTS} inputs."] if wide else [])),
+        (*network.notes, *notes),
         network.normalization,
         tuple(source.layout for source in network.inputs),
     )
-
-
-def _wide(layer: FloatLayer) -> bool:
-    """Whether error feedback would take too much memory for it."""
-    return isinstance(layer, FloatConv) and layer.weight[0].size > MAX_INPUTS
 
 
 class _Walk:
@@ -146,24 +138,29 @@ class _Walk:
     A tensor's values go when its last reader is done.
     """
 
-    def __init__(self, network: FloatNetwork, inputs: Mapping[str, Tensor], frames: Frames, method: Method) -> None:
+    def __init__(self, network: FloatNetwork, inputs: Mapping[str, Tensor], frames: Frames, coder: Coder) -> None:
         self._tensors = dict(inputs)
         self._integers = {name: input_integers(tensor, frames[name]) for name, tensor in inputs.items()}
         self._reals = {name: values.astype(np.float32) for name, values in frames.items()}
         self._unread = Counter(name for layer in network.layers for name in layer.sources)
         self._batch = frames_per_batch(network)
-        self._method = method
+        self._coder = coder
+        self.notes: dict[str, list[str]] = {}
+        """What the coder had to say, and of which layers."""
 
     def quantized(self, model: FloatLayer, target: Format, book: Codebook) -> Layer:
         sources = [self._tensors[name] for name in model.sources]
         integers = [self._integers[name] for name in model.sources]
         real = self._float_output(model)
-        floats = self._reals[model.sources[0]] if self._method is Method.FEEDBACK and not _wide(model) else None
-        layer = _layer(model, sources, target, book, integers, floats)
-        if isinstance(model, FloatConv) and isinstance(layer, Conv):
+        layer: Layer
+        if isinstance(model, FloatConv):
             reals = self._reals[model.source]
-            layer, output = correct_bias(layer, model, sources[0], integers[0], reals, real, self._batch)
+            conv, note = quantize_conv(model, sources[0], book, target, integers[0], reals, self._coder)
+            layer, output = correct_bias(conv, model, sources[0], integers[0], reals, real, self._batch)
+            if note:
+                self.notes.setdefault(note, []).append(model.name)
         else:
+            layer = _layer(model, sources, target)
             output = self._run(layer, sources, integers)
         self._tensors[model.name] = layer.output
         self._integers[model.name], self._reals[model.name] = output, real
@@ -189,17 +186,9 @@ class _Walk:
         return np.concatenate([function(*(x[start : start + self._batch] for x in integers)) for start in starts])
 
 
-def _layer(
-    model: FloatLayer,
-    sources: Sequence[Tensor],
-    target: Format,
-    book: Codebook,
-    integers: Sequence[npt.NDArray[np.int32]],
-    floats: npt.NDArray[np.floating] | None,
-) -> Layer:
+def _layer(model: FloatLayer, sources: Sequence[Tensor], target: Format) -> Layer:
+    """Any layer without weights."""
     match model:
-        case FloatConv():
-            return quantize_conv(model, sources[0], book, target, integers[0], floats)
         case FloatPool():
             return quantize_pool(model, sources[0], target)
         case FloatAdd():
@@ -210,6 +199,8 @@ def _layer(
             return quantize_table(model, sources[0], target)
         case FloatRemap():
             return quantize_remap(model, sources[0])
+        case FloatConv():
+            raise TypeError(f"{model.name} has weights")
 
 
 def _peak_values(network: FloatNetwork) -> int:

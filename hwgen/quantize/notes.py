@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..floatnet import FloatConv, FloatInput, FloatLayer, FloatRemap
 from ..network import Conv, Layer, Remap, Tensor
 from .coded import GRID_TOLERANCE, exponent_in
 
-__all__ = ["remarks"]
+__all__ = ["listed", "remarks"]
 
 _SHOWN = 3
 
@@ -36,7 +36,12 @@ def remarks(
     for model, layer in layers:
         for kind in _differences(model, layer):
             found.setdefault(kind, []).append(layer.name)
-    return tuple(f"{_names(names)}: {TEXTS[kind]}." for kind, names in found.items())
+    return listed({TEXTS[kind]: names for kind, names in found.items()})
+
+
+def listed(notes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A sentence for each text of ``notes``, headed by the names of the layers that it is about."""
+    return tuple(f"{_names(names)}: {text}." for text, names in notes.items())
 
 
 def _differences(model: FloatLayer, layer: Layer) -> Iterator[str]:

@@ -30,7 +30,8 @@ def case(request):
     model = replace(model, weight=model.weight / 100, pad_value=np.array([100.0, 3.0]))
     source = Tensor("input", (8, 9, 2), Interval(0, 255), 1.0)
     output = _output(model, pixels)
-    layer = quantize_conv(model, source, CODES["ternary"], Format(Interval(0, 255), output.max() / 255), pixels)
+    target = Format(Interval(0, 255), output.max() / 255)
+    layer, _ = quantize_conv(model, source, CODES["ternary"], target, pixels, pixels)
     return model, layer, source, pixels, output
 
 

@@ -77,12 +77,16 @@ def levels_of(book, seed=0, outputs=3):
 INPUTS = np.random.default_rng(0).integers(-128, 128, (10, 4, 4, 2))
 
 
+def quantized(model, codebook, target):
+    return quantize_conv(model, SOURCE, codebook, target, INPUTS, INPUTS)[0]
+
+
 @pytest.mark.parametrize("name", ["e2m1", "pot4", "ternary", "int4"])
 @pytest.mark.parametrize("scales", [[0.3] * 3, [0.3, 0.6, 0.15], [0.8, 0.9, 1.5]])
 def test_codes_are_taken_exactly_where_scales_are_on_the_grid(name, scales):
     levels = levels_of(CODES[name])
     model = coded(levels, scales)
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 0.4), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(SIGNED, 0.4))
     real = conv.weight_scale[:, None, None, None] * conv.codebook.decode(conv.codes)
     assert real == pytest.approx(model.weight, rel=1e-12)
     assert 0.4 / 1.1 < conv.output.scale < 0.4 * 1.1
@@ -105,7 +109,7 @@ def test_a_common_scale_is_always_exact(log_scale, log_wanted):
 def test_powers_of_two_keep_the_format_of_the_model():
     fixed = Fixed(0.25, Interval(-8, 7))
     model = coded(levels_of(CODES["pot4"]), [2.0**-3, 2.0**-5, 1.0], fixed=fixed, clip=(0.0, inf))
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(fixed.interval, 0.25).clipped((0.0, inf)), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(fixed.interval, 0.25).clipped((0.0, inf)))
     assert (conv.output.scale, conv.output.interval) == (0.25, Interval(0, 7))
     assert conv.weight_scale == pytest.approx([2.0**-3, 2.0**-5, 1.0], rel=1e-15)
     assert remarks([(model, conv)]) == ()
@@ -114,7 +118,7 @@ def test_powers_of_two_keep_the_format_of_the_model():
 def test_a_format_off_the_grid_gives_way_to_the_codes():
     fixed = Fixed(0.27, Interval(-8, 7))
     model = coded(levels_of(CODES["pot4"]), [0.3] * 3, fixed=fixed)
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(fixed.interval, 0.27), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(fixed.interval, 0.27))
     assert conv.weight_scale == pytest.approx([0.3] * 3, rel=1e-12)
     assert conv.output.scale != 0.27
     assert conv.output.interval.lo >= -8
@@ -123,7 +127,7 @@ def test_a_format_off_the_grid_gives_way_to_the_codes():
 
 def test_scales_off_the_grid_are_rounded_anew_in_the_same_codebook():
     model = coded(levels_of(explicit(range(-127, 128))), [0.3, 0.31, 0.39])
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 20.0), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(SIGNED, 20.0))
     assert conv.codebook.name == "int8"
     real = conv.weight_scale[:, None, None, None] * conv.codebook.decode(conv.codes)
     error = np.square(real - model.weight).sum() / np.square(model.weight).sum()
@@ -135,7 +139,7 @@ def test_a_channel_without_weights_does_not_hinder_the_others():
     levels = levels_of(CODES["e2m1"])
     levels[1] = 0
     model = coded(levels, [0.3, 0.777, 0.6])
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 0.4), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(SIGNED, 0.4))
     assert (conv.codebook.decode(conv.codes) == levels).all()
     assert remarks([(model, conv)]) == ()
 
@@ -143,14 +147,14 @@ def test_a_channel_without_weights_does_not_hinder_the_others():
 def test_more_than_eight_bits_are_quantized_like_real_weights():
     levels = np.random.default_rng(0).integers(-20000, 20000, (100, 2, 2, 2))
     model = coded(levels, [1e-4] * 100)
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 0.4), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(SIGNED, 0.4))
     assert conv.codebook == CODES["e2m1"]
     assert len(remarks([(model, conv)])) == 1
 
 
 def test_many_layers_share_one_sentence():
     model = coded(levels_of(explicit(range(-127, 128))), [0.3, 0.31, 0.39])
-    conv = quantize_conv(model, SOURCE, CODES["e2m1"], Format(SIGNED, 20.0), INPUTS)
+    conv = quantized(model, CODES["e2m1"], Format(SIGNED, 20.0))
     (text,) = remarks([(model, replace(conv, name=f"conv{index}")) for index in range(5)])
     assert text.startswith("conv0, conv1, conv2 and 2 more: ")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hwgen.codes import CODES, codebook, signed_terms
 from hwgen.network import MANTISSAS, MAX_TERMS
 from hwgen.quantize.requant import KMAX
-from hwgen.quantize.weights import SPREAD_TOLERANCE, code_weights, smallest_ratio
+from hwgen.quantize.scales import SPREAD_TOLERANCE, code_weights, smallest_ratio
 
 
 def random_weights(seed, spread=1.0):

@@ -13,12 +13,12 @@ from hwgen.importers import load_model
 from hwgen.lower import lower
 from hwgen.quantize import gram as grams
 from hwgen.quantize import quantize
-from hwgen.quantize.feedback import BLOCK, corrected_target, damped, feed_back, with_feedback
 from hwgen.quantize.gram import Gram, as_matrices, as_weight, measure
-from hwgen.quantize.weights import code_weights
+from hwgen.quantize.methods.feedback import BLOCK, corrected_target, damped, feed_back, with_feedback
+from hwgen.quantize.scales import code_weights
 from hwgen.reference.window import padded, patches
 
-from .conftest import random_conv
+from ..conftest import random_conv
 
 LAYERS = {
     "dense": (6, {}),
@@ -182,7 +182,7 @@ def test_blocks_change_nothing(monkeypatch):
     hessian, _ = damped(rows.transpose(0, 2, 1) @ rows)
     target, scale = rng.normal(0, 1, (2, 150, 3)), np.full((2, 1, 3), 0.3)
     blocks = feed_back(target, hessian, scale, CODES["e2m1"])
-    monkeypatch.setattr("hwgen.quantize.feedback.BLOCK", 1000)
+    monkeypatch.setattr("hwgen.quantize.methods.feedback.BLOCK", 1000)
     assert (feed_back(target, hessian, scale, CODES["e2m1"]) == blocks).all()
 
 
@@ -220,7 +220,7 @@ def test_matrices_and_weights_are_each_others_inverse():
 
 
 def test_the_excess_is_zero_at_zero_weights():
-    gram = Gram(np.eye(3)[None], np.ones((1, 3, 2)))
+    gram = Gram(np.eye(3)[None], np.eye(3)[None], np.ones((1, 3, 2)))
     assert (gram.excess(np.zeros((1, 3, 2))) == 0).all()
     assert (gram.excess(np.ones((1, 3, 2))) == 3 - 2 * 3).all()
 
@@ -264,7 +264,7 @@ def test_resnet8_in_four_bits_stays_near_float(real_data):
 
 
 def test_layers_with_too_many_inputs_are_named_and_rounded_plainly(monkeypatch):
-    monkeypatch.setattr("hwgen.quantize.network.MAX_INPUTS", 8)
+    monkeypatch.setattr("hwgen.quantize.methods.feedback.MAX_INPUTS", 8)
     rng = np.random.default_rng(0)
     shape = (1, 1, 9)
     model = FloatConv("dense", "x", rng.normal(0, 1, (4, 1, 1, 9)), np.zeros(4), shape, np.zeros(9))

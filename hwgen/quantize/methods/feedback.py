@@ -11,16 +11,21 @@ with a greedy update. Nothing in it depends on the levels' spacing, so that any 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codebook
-from .gram import Gram, Real, as_matrices, as_weight
-from .weights import CodedWeights
+from ...codes import Codebook
+from ...floatnet import FloatNetwork
+from ..gram import Gram, Real, as_matrices, as_weight
+from ..scales import CodedWeights
+from .method import Method
+from .plain import plain
+from .problem import Coder, Problem
 
-__all__ = ["MAX_INPUTS", "corrected_target", "damped", "feed_back", "with_feedback"]
+__all__ = ["MAX_INPUTS", "Feedback", "corrected_target", "damped", "feed_back", "with_feedback"]
 
 DAMPING = 0.01
 """Damping as a share of the mean diagonal of ``H``. Inputs that hardly moved in the calibration data may move later."""
@@ -31,6 +36,24 @@ MAX_INPUTS = 4096
 BLOCK = 64
 """Inputs whose errors are spread beyond the block in one matrix product instead of one by one; it changes no result
 but for floating-point rounding."""
+
+
+@dataclass(frozen=True)
+class Feedback(Method):
+    """See the module's text."""
+
+    name: ClassVar[str] = "feedback"
+
+    def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
+        return feedback
+
+
+def feedback(problem: Problem) -> CodedWeights:
+    """Plain rounding's scales, and levels by error feedback; plain rounding where a channel has too many inputs."""
+    coded = plain(problem)
+    if problem.inputs > MAX_INPUTS:
+        return replace(coded, note=f"plainly rounded, more than {MAX_INPUTS} inputs")
+    return with_feedback(coded, problem.weight, coded.codebook, problem.layer.groups, problem.gram)
 
 
 def with_feedback(

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from ..codes import Codebook
 from ..network import MANTISSAS
 from .mse import SortedValues
-from .requant import KMAX, MAX_SHIFT, exponent_grid, place
+from .requant import KMAX, MAX_SHIFT, exponent_grid, nearest_factor, place
 
-__all__ = ["CodedWeights", "code_weights", "smallest_ratio"]
+__all__ = ["CodedWeights", "code_weights", "on_grid", "smallest_ratio", "with_levels"]
 
 OCTAVES_BELOW = 4
 """How far below a channel's no-clipping scale the search goes: 16 times smaller clips nearly every weight."""
@@ -30,12 +30,19 @@ level less."""
 
 @dataclass(frozen=True)
 class CodedWeights:
-    """Result of the search. codes: (O, kh, kw, I) uint8; weight_scale: (O,) float64; mul: (O,) int64."""
+    """One layer's weights as codes: weight = weight_scale * level, on the grid of requantization factors.
+
+    codes: (O, kh, kw, I / groups) uint8 of ``codebook``; weight_scale: (O,) float64, ``ratio * mul / 2**shift``; mul:
+    (O,) int64. note: what the user should know about this layer, a clause without its name; the same words for the
+    same thing, so that layers can be listed together.
+    """
 
     codes: npt.NDArray[np.uint8]
+    codebook: Codebook
     weight_scale: npt.NDArray[np.float64]
     mul: npt.NDArray[np.int64]
     shift: int
+    note: str = ""
 
 
 def _top_scale(peak: float, codebook: Codebook) -> float:
@@ -108,5 +115,39 @@ def code_weights(
 def _coded(
     weight: npt.NDArray[np.float64], codebook: Codebook, ratio: float, mul: npt.NDArray[np.int64], shift: int
 ) -> CodedWeights:
+    scale = ratio * mul / 2.0**shift
+    return with_levels(codebook.nearest(weight / scale[:, None, None, None]), codebook, ratio, mul, shift)
+
+
+def with_levels(
+    levels: npt.NDArray[np.int64],
+    codebook: Codebook,
+    ratio: float,
+    mul: npt.NDArray[np.int64],
+    shift: int,
+    note: str = "",
+) -> CodedWeights:
+    """``levels`` (O, kh, kw, I / groups) of ``codebook`` at the scales ``ratio * mul / 2**shift`` as codes."""
     scale = (ratio * mul / 2.0**shift).astype(np.float64)
-    return CodedWeights(codebook.encode(codebook.nearest(weight / scale[:, None, None, None])), scale, mul, shift)
+    return CodedWeights(codebook.encode(levels), codebook, scale, mul, shift, note)
+
+
+def on_grid(wanted: npt.NDArray[np.float64], ratio: float) -> tuple[npt.NDArray[np.int64], int]:
+    """``(mul, shift)`` of the points ``ratio * mul / 2**shift`` of the grid nearest, by ratio, to ``wanted`` (O,).
+
+    A scale of 0 or less, of a channel without weights, goes along with the others. One shift serves all channels: those
+    too far below the largest, by more than ``KMAX`` octaves, get the smallest scale that there is.
+    """
+    alive = wanted > 0
+    if not alive.any():
+        return np.full(len(wanted), MANTISSAS[0], np.int64), 2 * KMAX
+    points = [nearest_factor(value / ratio) for value in np.where(alive, wanted, wanted[alive].min()).tolist()]
+    highest = max(min(max(e for _, e in points), KMAX - 1), -MAX_SHIFT)
+    lowest = min(max(min(e for _, e in points), highest - KMAX, -MAX_SHIFT), highest)
+    k, shift = place(lowest, highest - lowest)
+    mul = [
+        mantissa << k + e - lowest if lowest <= e <= highest else MANTISSAS[0 if e < lowest else -1] << k + end - lowest
+        for mantissa, e in points
+        for end in (lowest if e < lowest else highest,)
+    ]
+    return np.array(mul, np.int64), shift
