@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import log10
 from typing import TypedDict
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from .errors import HwgenError
 from .floatnet import FloatNetwork
 from .network import Network
-from .quantize.clips import push_clips
-from .quantize.frames import count, every_output, frames_per_batch, part
+from .quantize.frames import Frames, count, every_output, frames_per_batch, part
+from .quantize.prepare import prepared_again
 from .reference import quantize_input, run
 from .tools import WorkDone
 
@@ -45,12 +45,14 @@ def evaluate(
     x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     y: npt.ArrayLike | None,
     progress: WorkDone | None = None,
+    watch: Callable[[Frames], None] | None = None,
 ) -> Evaluation:
     """Run both networks on raw data ``x`` (N, H, W, C), a dict of such by name for several inputs, and compare them.
 
     y: labels (N,), the index of the right value of the first output, or None. The layers are those of ``network``, in
     order; an activation that quantization moved in front of a maximum pool is moved in the float network too, so that
-    like is compared with like. Raises :class:`HwgenError` when data, labels and networks do not belong together.
+    like is compared with like. watch: gets the integers of every quantized tensor by name, batch by batch in order.
+    Raises :class:`HwgenError` when data, labels and networks do not belong together.
     """
     model = _same_layers(float_network, network)
     given = x if isinstance(x, Mapping) else {model.inputs[0].name: x}
@@ -72,6 +74,8 @@ def evaluate(
         frames, inputs = part(data, chosen), part(integers, chosen)
         expected = every_output(model, frames)
         actual = run(network, inputs, every=True)
+        if watch is not None:
+            watch({**inputs, **actual})
         for layer in network.layers:
             # Values beyond every number, of a logarithm of 0 say, have no noise that could be measured.
             real = np.nan_to_num(expected[layer.name], posinf=0, neginf=0)
@@ -99,7 +103,7 @@ def _same_layers(float_network: FloatNetwork, network: Network) -> FloatNetwork:
     """The float network with a layer for each of ``network``'s."""
     inputs = {tensor.name: tensor for tensor in network.inputs}
     if [(source.name, source.shape) for source in float_network.inputs] == [(t.name, t.shape) for t in network.inputs]:
-        model = push_clips(float_network, inputs)
+        model = prepared_again(float_network, inputs, network.rewriting)
         layers = [(layer.name, layer.output.shape) for layer in network.layers]
         if [(layer.name, layer.output_shape) for layer in model.layers] == layers and model.outputs == network.outputs:
             return model

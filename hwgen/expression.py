@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, expit
 
-__all__ = ["Apply", "Constant", "Expression", "Operation", "Variable", "evaluate"]
+__all__ = ["FUNCTIONS", "Apply", "Constant", "Expression", "Operation", "Variable", "evaluate"]
 
 Array = npt.NDArray[np.floating]
 
@@ -76,7 +76,7 @@ class Apply:
 Expression = Variable | Constant | Apply
 
 
-_FUNCTIONS: dict[Operation, Callable[..., Any]] = {
+FUNCTIONS: dict[Operation, Callable[..., Any]] = {
     Operation.NEG: np.negative,
     Operation.ABS: np.abs,
     Operation.EXP: np.exp,
@@ -102,6 +102,7 @@ _FUNCTIONS: dict[Operation, Callable[..., Any]] = {
     Operation.LESS: lambda a, b: np.less(a, b).astype(np.result_type(a, b)),
     Operation.WHERE: lambda c, a, b: np.where(np.not_equal(c, 0), a, b),
 }
+"""How each operation is computed from the values of its arguments."""
 
 
 def evaluate(expression: Expression, x: Array) -> Array:
@@ -120,4 +121,4 @@ def _evaluate(expression: Expression, x: Array) -> Array:
         case Constant():
             return expression.values.astype(x.dtype)
         case Apply():
-            return _FUNCTIONS[expression.operation](*(_evaluate(part, x) for part in expression.arguments))
+            return FUNCTIONS[expression.operation](*(_evaluate(part, x) for part in expression.arguments))

@@ -8,12 +8,15 @@ from typing import Any
 
 from .files import read_json
 from .network import Conv, Layer, Network, Pool
+from .storage import layer_storage
 
 __all__ = ["layer_rows", "sustained"]
 
 
 def layer_rows(network: Network) -> list[dict[str, Any]]:
-    """One row per layer: ``name, kind, shape, macs, weights, weight_bits, activation_bits``; no weights count as 0."""
+    """One row per layer: ``name, kind, shape, macs, weights, weight_bits, activation_bits`` and ``storage_bits,
+    ham_bits, sham_bits, entropy_bits``, see :class:`hwgen.storage.LayerStorage`; no weights count as 0.
+    """
     return [
         {
             "name": layer.name,
@@ -23,9 +26,16 @@ def layer_rows(network: Network) -> list[dict[str, Any]]:
             "weights": layer.codes.size if isinstance(layer, Conv) else 0,
             "weight_bits": layer.codebook.bits if isinstance(layer, Conv) else 0,
             "activation_bits": layer.output.interval.bits,
+            **_stored(layer),
         }
         for layer in network.layers
     ]
+
+
+def _stored(layer: Layer) -> dict[str, Any]:
+    names = ("storage_bits", "ham_bits", "sham_bits", "entropy_bits")
+    storage = layer_storage(layer) if isinstance(layer, Conv) else None
+    return {name: getattr(storage, name, 0) for name in names}
 
 
 def _kind(layer: Layer) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "Remap",
     "Requant",
     "Rescale",
+    "Rewriting",
     "Table",
     "Tensor",
 ]
@@ -226,6 +227,17 @@ class Remap(OneSource):
 Layer = Conv | Pool | Add | Concat | Table | Remap
 
 
+@dataclass(frozen=True)
+class Rewriting:
+    """How the float model was rewritten before quantization, so that it can be again, to be compared with.
+
+    methods: as in ``--method``, those that rewrite; code: the name or the levels of the code, or "own".
+    """
+
+    methods: str
+    code: str
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """Layers in topological order; ``outputs`` names the tensors that leave the network.
@@ -234,7 +246,7 @@ class Network:
     have one name.
 
     notes: sentences for the user. normalization: how raw data became model input (already inside the layers).
-    layouts: how the raw data of each input lies; channel-first when not given.
+    layouts: how the raw data of each input lies; channel-first when not given. rewriting: None for the model as it was.
     """
 
     name: str
@@ -244,6 +256,7 @@ class Network:
     notes: tuple[str, ...] = ()
     normalization: Normalization = field(default_factory=Normalization)
     layouts: tuple[Layout, ...] = ()
+    rewriting: Rewriting | None = None
 
     def __post_init__(self) -> None:
         from .validate import validate

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .codes import Codebook
 from .floatnet import Layout, Normalization, PoolKind
 from .interval import Interval
-from .network import Add, Concat, Conv, Layer, Network, Pool, Remap, Requant, Rescale, Table, Tensor
+from .network import Add, Concat, Conv, Layer, Network, Pool, Remap, Requant, Rescale, Rewriting, Table, Tensor
 
 __all__ = ["Arrays", "Header", "header_text", "pack", "unpack"]
 
@@ -61,6 +61,8 @@ def pack(network: Network) -> tuple[Header, Arrays]:
         "normalization": {name: [float(v) for v in values] for name, values in asdict(network.normalization).items()},
         "layouts": [layout.value for layout in network.layouts],
     }
+    if network.rewriting is not None:
+        header["rewriting"] = asdict(network.rewriting)
     return json.loads(header_text(header)), arrays  # through JSON: tuples are lists before the hash and after loading
 
 
@@ -75,6 +77,7 @@ def unpack(header: Header, arrays: Arrays) -> Network:
         notes=_texts(header["notes"]),
         normalization=Normalization(**normalization),
         layouts=tuple(map(Layout, header["layouts"])),
+        rewriting=_unpack_rewriting(header["rewriting"]) if "rewriting" in header else None,
     )
     if len(header["layouts"]) != len(network.inputs):
         raise ValueError("there must be a layout for every input")
@@ -88,6 +91,10 @@ def _pack_tensor(tensor: Tensor) -> Header:
         "interval": [int(tensor.interval.lo), int(tensor.interval.hi)],
         "scale": float(tensor.scale),
     }
+
+
+def _unpack_rewriting(item: Any) -> Rewriting:
+    return Rewriting(methods=_text(item["methods"]), code=_text(item["code"]))
 
 
 def _unpack_tensor(header: Header) -> Tensor:

@@ -34,6 +34,7 @@ __all__ = [
     "Values",
     "check",
     "check_clock",
+    "drop",
     "evaluate",
     "export",
     "generate",
@@ -86,7 +87,9 @@ def quantize(
 
     method: "plain" rounds each weight on its own, "feedback" passes errors on to the weights still to be rounded.
     Returns ``network, name, identity, code, act_bits, method, samples, macs, parameters, layers[] (name, kind, shape,
-    macs, weights, weight_bits, activation_bits), notes, seconds``.
+    macs, weights, weight_bits, activation_bits, storage_bits, ham_bits, sham_bits, entropy_bits), storage (weights,
+    storage_bits, ham_bits, sham_bits, entropy_bits, best_bits), notes, seconds``: bits of the weights as plain codes,
+    Huffman-coded (HAM), sparse (sHAM), their entropy, and each layer in what is smallest (:mod:`hwgen.storage`).
     """
     from . import quantize as quantizer
     from . import store
@@ -94,6 +97,7 @@ def quantize(
     from .floatmodel import keep_model
     from .importers import load_model
     from .lower import lower
+    from .storage import network_storage
 
     started = time.monotonic()
     say = progress or _silent
@@ -116,10 +120,57 @@ def quantize(
         macs=network.macs,
         parameters=sum(layer.codes.size for layer in network.layers if isinstance(layer, Conv)),
         layers=layer_rows(network),
+        storage=network_storage(network).totals,
         notes=network.notes,
         seconds=_since(started),
     )
     write_json(output.with_suffix(".quantize.json"), result)
+    return result
+
+
+def drop(
+    network: PathLike,
+    output: PathLike,
+    *,
+    terms: int,
+    calibration: PathLike | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Cut the nested codes of the network file ``network`` down to their first ``terms`` terms, and write ``output``.
+
+    calibration: data (.npz) whose ``x`` corrects the biases for the coarser weights; without it they stay. The float
+    model beside ``network`` comes along. Returns ``network, identity, terms, samples`` (None without calibration),
+    ``layers[]`` as ``quantize`` does, ``notes, seconds``.
+    """
+    from . import store
+    from .data import inputs_of, load_data
+    from .floatmodel import companion, keep_model, kept_model
+    from .quantize.layering import drop as cut
+    from .quantize.rebias import rebias
+
+    started = time.monotonic()
+    source, place = existing_file(network, "network file"), store.check_place(output)
+    check_writable(place)
+    loaded = store.load(source)
+    coarse = cut(loaded, terms)
+    samples = None if calibration is None else load_data(calibration, inputs := inputs_of(loaded))
+    if samples is not None:
+        (progress or _silent)("correcting biases")
+        coarse = rebias(coarse, loaded, samples.channel_last(inputs))
+    if companion(source).is_file():
+        kept_model(loaded, source)  # a model of another network must not be passed off as this one's
+        keep_model(coarse, companion(source), place)
+    store.save(coarse, place)
+    result = _result(
+        network=place,
+        identity=store.identity(coarse),
+        terms=terms,
+        samples=None if samples is None else len(samples),
+        layers=layer_rows(coarse),
+        notes=coarse.notes,
+        seconds=_since(started),
+    )
+    write_json(place.with_suffix(".drop.json"), result)
     return result
 
 

@@ -11,7 +11,7 @@ import pytest
 from hwgen import HwgenError, api, demo, store
 from hwgen.figures import sustained
 from hwgen.files import write_json
-from hwgen.floatmodel import companion
+from hwgen.floatmodel import companion, kept_model
 
 FLOAT_ACCURACY = 354 / 360
 
@@ -35,6 +35,9 @@ def test_quantize(network):
     assert [row["kind"] for row in result["layers"]] == ["conv", "max pool", "conv", "max pool", "conv"]
     assert [row["shape"] for row in result["layers"]] == [[8, 8, 8], [4, 4, 8], [4, 4, 16], [2, 2, 16], [1, 1, 10]]
     assert [row["weight_bits"] for row in result["layers"]] == [4, 0, 4, 0, 4]
+    assert result["storage"]["weights"] == result["parameters"]
+    assert result["storage"]["storage_bits"] == sum(row["storage_bits"] for row in result["layers"]) == 4 * 1864
+    assert 0 < result["storage"]["entropy_bits"] < result["storage"]["best_bits"] <= result["storage"]["storage_bits"]
     assert sorted(p.name for p in path.parent.iterdir() if "eval" not in p.name) == [
         "net.float.onnx",
         "net.npz",
@@ -79,6 +82,58 @@ def test_evaluate(network):
     assert [row["name"] for row in result["layers"]] == [row["name"] for row in quantized["layers"]]
     assert all(10 < row["sqnr_db"] < 60 for row in result["layers"])
     assert json.loads(path.with_suffix(".eval.json").read_text()) == result
+
+
+@pytest.fixture(scope="module")
+def layered(tmp_path_factory):
+    """A network file of two nested terms, and the folder of those that are made of it."""
+    path = tmp_path_factory.mktemp("layered") / "net.npz"
+    api.quantize(demo.model_path(), demo.calibration_path(), path, scale=demo.SCALE, method="layering")
+    return path
+
+
+def test_drop(layered, tmp_path):
+    place = tmp_path / "short.npz"
+    result = api.drop(layered, place, terms=1)
+    long, short = store.load(layered), store.load(place)
+    assert result["identity"] == store.identity(short)
+    assert [row["weight_bits"] for row in result["layers"]] == [4, 0, 4, 0, 4]
+    assert (result["terms"], result["samples"]) == (1, None)
+    assert json.loads((tmp_path / "short.drop.json").read_text()) == result
+    for one, other in zip(long.layers, short.layers, strict=True):
+        if hasattr(one, "codes"):
+            assert (one.codes >> 4 == other.codes).all()
+            assert (one.requant.add == other.requant.add).all()
+    # The float model came along, marked as this network's.
+    assert kept_model(short, place).input_shape == (8, 8, 1)
+    assert api.evaluate(place, demo.test_path())["float_accuracy"] == pytest.approx(FLOAT_ACCURACY)
+
+
+def test_drop_corrects_biases_where_there_is_data(layered, tmp_path):
+    lines = []
+    result = api.drop(layered, tmp_path / "n.npz", terms=1, calibration=demo.calibration_path(), progress=lines.append)
+    assert result["samples"] == 256
+    assert lines == ["correcting biases"]
+    kept = api.drop(layered, tmp_path / "m.npz", terms=1)
+    assert kept["identity"] != result["identity"]
+    # One percentage point, as for weights that were rounded to 4 bits from the start.
+    assert api.evaluate(tmp_path / "n.npz", demo.test_path())["accuracy"] >= FLOAT_ACCURACY - 0.01
+
+
+def test_drop_refuses_and_leaves_nothing(network, layered, tmp_path):
+    with pytest.raises(HwgenError, match="terms must be 1 to 1, fewer than the 2"):
+        api.drop(layered, tmp_path / "n.npz", terms=2)
+    with pytest.raises(HwgenError, match="codes are not nested"):
+        api.drop(network[0], tmp_path / "n.npz", terms=1)
+    shutil.copyfile(layered, tmp_path / "wrong.npz")
+    shutil.copyfile(companion(network[0]), companion(tmp_path / "wrong.npz"))
+    with pytest.raises(HwgenError, match=r"is not the float model that wrong\.npz was made from"):
+        api.drop(tmp_path / "wrong.npz", tmp_path / "n.npz", terms=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wrong.float.onnx", "wrong.npz"]
+    # Without a float model there is none to keep.
+    companion(tmp_path / "wrong.npz").unlink()
+    api.drop(tmp_path / "wrong.npz", tmp_path / "n.npz", terms=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.drop.json", "n.npz", "wrong.npz"]
 
 
 def test_evaluate_without_labels(network, tmp_path):

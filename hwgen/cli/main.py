@@ -17,6 +17,7 @@ from hwgen.errors import HwgenError
 from .build import build
 from .check import check
 from .demo import demo
+from .drop import drop
 from .evaluate import evaluate
 from .export import export
 from .generate import generate
@@ -54,6 +55,7 @@ def hwgen(
 app.command("check", short_help="supported? layer by layer; which boards fit")(check)
 app.command("quantize", short_help="weights become codes, activations integers")(quantize)
 app.command("eval", short_help="float against quantized accuracy, SQNR of every layer")(evaluate)
+app.command("drop", short_help="nested codes cut down to fewer bits")(drop)
 app.command("export", short_help="the quantized network as QONNX, for other tools")(export)
 app.command("generate", short_help="Verilog, constraints, manifest and test bench")(generate)
 app.command("simulate", short_help="bit-exact against the reference, or the first difference")(simulate)

@@ -73,8 +73,15 @@ def _show(console: Console, result: Mapping[str, Any]) -> None:
         console,
         (
             ("calibrated on", f"{number(result['samples'])} inputs"),
+            ("weights stored", _stored(result["storage"])),
             ("network", result["network"]),
             ("identity", result["identity"]),
             ("seconds", number(result["seconds"], 1)),
         ),
     )
+
+
+def _stored(storage: Mapping[str, Any]) -> str:
+    """What the weights take as they are, and with each layer in the smallest format."""
+    codes, best = (f"{number(storage[name] / 8192, 1)} KiB" for name in ("storage_bits", "best_bits"))
+    return f"{codes} as codes, {best} Huffman-coded"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..floatnet import FloatNetwork
 from .kernels import compute, fixed, largest, prepared
 
-__all__ = ["evaluate", "evaluate_tensors"]
+__all__ = ["checked_inputs", "evaluate", "evaluate_tensors"]
 
 Array = npt.NDArray[np.floating]
 Inputs = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -42,7 +42,7 @@ def evaluate(network: FloatNetwork, x: Inputs, *, every: bool = False) -> Array 
 
 def evaluate_tensors(network: FloatNetwork, x: Inputs, names: Iterable[str]) -> dict[str, Array]:
     """The tensors called ``names``, as :func:`evaluate` computes them, by name in the order given."""
-    inputs = _checked(network, x)
+    inputs = checked_inputs(network, x)
     count = len(next(iter(inputs.values())))
     dtype = np.result_type(np.float32, *(np.float64 for array in inputs.values() if array.dtype == np.float64))
     wanted = list(dict.fromkeys(names))
@@ -71,7 +71,8 @@ def evaluate_tensors(network: FloatNetwork, x: Inputs, names: Iterable[str]) -> 
     return results
 
 
-def _checked(network: FloatNetwork, x: Inputs) -> dict[str, npt.NDArray[np.generic]]:
+def checked_inputs(network: FloatNetwork, x: Inputs) -> dict[str, npt.NDArray[np.generic]]:
+    """``x`` by input name; ``ValueError`` where names, shapes or numbers of frames are not those of ``network``."""
     given = x if isinstance(x, Mapping) else {network.input.name: x}
     arrays = {source.name: np.asarray(given[source.name]) for source in network.inputs if source.name in given}
     if arrays.keys() != given.keys() or len(arrays) != len(network.inputs):

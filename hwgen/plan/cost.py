@@ -148,7 +148,7 @@ def _array(layer: Conv, source: Tensor, folding: Folding, acc: Interval) -> dict
     ring = folding.results(layer) if geometry.direct and geometry.reduction(folding.simd) > 1 else 1
     return {
         "multiples": folding.simd * sum(taps.bits + 2 for value in parts.bases if value & (value - 1)),
-        "base_mux": macs * base * min(words, len(parts.bases)),
+        "base_mux": macs * base * min(words, len(parts.bases) - book.zero_free),
         "shift_mux": macs * product * min(words, len(parts.shifts)),
         "tree": folding.pe * (folding.lanes_per_pe(layer) - 1) * (product + 2),
         "accumulator": folding.pe * acc.bits,

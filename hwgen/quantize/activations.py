@@ -17,7 +17,7 @@ from ..interval import Interval
 from .frames import Frames, count, every_output, frames_per_batch, part
 from .mse import SortedValues
 
-__all__ = ["Samples", "best_scale", "calibrate", "collect", "input_range"]
+__all__ = ["FindScale", "Samples", "best_scale", "calibrate", "collect", "input_range"]
 
 INPUT_BITS = 8
 """Bits of a network input: raw data comes in bytes. Activations inside may be narrower."""
@@ -111,10 +111,14 @@ def input_range(source: FloatInput, x: npt.NDArray[np.generic]) -> tuple[Interva
     return interval, best_scale(values, interval, max(hi, -lo))
 
 
-def calibrate(samples: Samples, bits: int, *, signed: bool) -> tuple[Interval, float]:
+FindScale = Callable[[npt.ArrayLike, Interval, float], float]
+"""Chooses a scale for values, integers of an interval, and the largest value to represent: see :func:`best_scale`."""
+
+
+def calibrate(samples: Samples, bits: int, *, signed: bool, find: FindScale = best_scale) -> tuple[Interval, float]:
     """Interval of ``bits`` bits and scale of a layer's output.
 
     ``signed`` says whether a negative value *can* occur, which calibration data alone cannot tell.
     """
     interval = Interval.of_bits(bits, signed=signed)
-    return interval, best_scale(samples.values, interval, samples.peak)
+    return interval, find(samples.values, interval, samples.peak)

@@ -22,6 +22,11 @@ GRID_TOLERANCE = 1e-3
 OWN = "own"
 """The code that keeps the model's own codes, however wide, and is the default one for all other weights."""
 
+RECOGNIZED = ("e2m1", "pot3", "pot4", "pot5", "int4", "e3m1", "e2m2", "apot4", "ternary")
+"""Named codebooks that a model's levels are looked for in; of those with as few bits the first one. None without zero:
+a layer that happens to have no zero would have no code for one should its weights have to be rounded anew. None so
+large that it holds a handful of levels by chance, which are better off alone."""
+
 MAX_BITS = 8
 """Bits of a codebook. Models with finer weights are quantized like float ones."""
 
@@ -45,9 +50,11 @@ def without_wide_codes(network: FloatNetwork, bits: int) -> FloatNetwork:
 def exponent_in(book: Codebook, levels: npt.NDArray[np.int64]) -> int | None:
     """``t``, nearest to 0, for which all ``levels`` times ``2**t`` are levels of ``book``; None if there is none."""
     distinct = np.unique(levels[levels != 0])
+    held = set(book.levels)
+    if book.zero_free and distinct.size < np.unique(levels).size:
+        return None
     if not distinct.size:
         return 0
-    held = set(book.levels)
     even = int(np.bitwise_or.reduce(np.abs(distinct)))
     down = (even & -even).bit_length() - 1
     for t in sorted(range(-down, book.max_level.bit_length() + 1), key=lambda t: (abs(t), t)):
@@ -63,14 +70,19 @@ def book_of(levels: npt.NDArray[np.int64]) -> Codebook | None:
     A named one, or every integer from the lowest level to the highest. The levels alone only where no named one holds
     them: a small layer happens to have few of the levels of its code.
     """
-    found = [book for book in CODES.values() if exponent_in(book, levels) is not None]
+    found = [book for name in RECOGNIZED if exponent_in(book := CODES[name], levels) is not None]
     others = [integers_of(levels)] if found else [integers_of(levels), _alone(levels)]
     found += [book for book in others if book is not None]
     return min(found, key=lambda book: book.bits, default=None)
 
 
 def integers_of(levels: npt.NDArray[np.int64]) -> Codebook | None:
-    """Every integer from the lowest of ``levels`` to the highest, made symmetric where that costs no bit."""
+    """Every integer from the lowest of ``levels`` to the highest, made symmetric where that costs no bit.
+
+    None for more than 8 bits, and for nothing but zeros.
+    """
+    if not levels.any():
+        return None
     lo, hi = min(int(levels.min()), 0), max(int(levels.max()), 0)
     bits, symmetric = (hi - lo).bit_length(), max(-lo, hi).bit_length() + 1
     if symmetric <= bits:

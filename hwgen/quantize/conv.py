@@ -30,8 +30,8 @@ def quantize_conv(
     inputs: npt.NDArray[np.integer],
     floats: npt.NDArray[np.floating],
     coder: Coder = plain,
-) -> tuple[Conv, str]:
-    """The coded convolution of ``layer``, reading ``source``, with an output inside ``target``, and the coder's note.
+) -> tuple[Conv, CodedWeights]:
+    """The coded convolution of ``layer``, reading ``source``, with an output inside ``target``, and its weights.
 
     inputs: calibration integers (N, H, W, I) of ``source``. An error ``e`` in a weight makes output noise of power
     ``e**2 * var(input)`` (inputs taken as independent; the mean goes into the bias), so each weight's importance is the
@@ -66,7 +66,7 @@ def quantize_conv(
         dilation=layer.dilation,
         groups=layer.groups,
     )
-    return conv, coded.note
+    return conv, coded
 
 
 def _codes(

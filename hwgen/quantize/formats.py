@@ -12,16 +12,18 @@ from math import inf
 
 import numpy as np
 
+from ..errors import HwgenError
 from ..expression import evaluate
 from ..floatnet import FloatAdd, FloatConcat, FloatConv, FloatLayer, FloatNetwork, FloatPool, FloatTable
 from ..interval import Interval
 from ..network import Tensor
-from .activations import Samples, calibrate
+from .activations import FindScale, Samples, best_scale, calibrate
 from .clips import clip_of, moves_only, readers
+from .kl import kl_scale
 from .mse import SortedValues
 from .requant import clip_limits
 
-__all__ = ["LOGIT_BITS", "Format", "plan_formats", "wide_tensors"]
+__all__ = ["ACT_SCALES", "DEFAULT_ACT_SCALE", "LOGIT_BITS", "Format", "plan_formats", "scale_of", "wide_tensors"]
 
 LOGIT_BITS = 16
 """Bits of an output that no layer reads, signed. Its unit is twice the largest calibration value over 2**15: fine
@@ -59,22 +61,47 @@ def wide_tensors(network: FloatNetwork) -> set[str]:
     return wide
 
 
+DEFAULT_ACT_SCALE = "mse"
+"""How scales are chosen when nothing else is asked for."""
+
+ACT_SCALES: dict[str, FindScale] = {"mse": best_scale, "kl": kl_scale}
+"""Ways to choose the scale of an activation, by name."""
+
+
+def scale_of(name: str) -> FindScale:
+    """The way called ``name``; :class:`HwgenError` when there is none."""
+    if name not in ACT_SCALES:
+        raise HwgenError(f"activation scales are chosen by {' or '.join(ACT_SCALES)}, not by {name!r}")
+    return ACT_SCALES[name]
+
+
 def plan_formats(
-    network: FloatNetwork, inputs: Mapping[str, Tensor], samples: Mapping[str, Samples], bits: int
+    network: FloatNetwork,
+    inputs: Mapping[str, Tensor],
+    samples: Mapping[str, Samples],
+    bits: Mapping[str, int],
+    find: FindScale = best_scale,
 ) -> dict[str, Format]:
-    """The wanted format of every tensor by name, activations of ``bits`` bits; ``network`` is that of ``push_clips``.
+    """The wanted format of every tensor by name; ``network`` is that of ``push_clips``.
+
+    bits: of every layer's output, by name; find: chooses the scale of a tensor from samples of it.
 
     Signed where a negative value *can* occur, which follows from the layers, not from the samples. The layers that a
     concatenation alone reads are asked for its own format.
     """
-    return _Planner(network, inputs, samples, bits).run()
+    return _Planner(network, inputs, samples, bits, find).run()
 
 
 class _Planner:
     def __init__(
-        self, network: FloatNetwork, inputs: Mapping[str, Tensor], samples: Mapping[str, Samples], bits: int
+        self,
+        network: FloatNetwork,
+        inputs: Mapping[str, Tensor],
+        samples: Mapping[str, Samples],
+        bits: Mapping[str, int],
+        find: FindScale,
     ) -> None:
-        self._samples, self._bits = samples, bits
+        self._samples, self._bits, self._find = samples, bits, find
         self._layers = {layer.name: layer for layer in network.layers}
         self._readers, self._wide = readers(network), wide_tensors(network)
         self._formats = {name: Format(tensor.interval, tensor.scale) for name, tensor in inputs.items()}
@@ -96,7 +123,8 @@ class _Planner:
         if layer.name in self._wide:
             scale = 2 * samples.peak / 2.0 ** (LOGIT_BITS - 1) if samples.peak else 1.0
             return Format(Interval.of_bits(LOGIT_BITS, signed=True), scale).clipped(clip)
-        own = Format(*calibrate(samples, self._bits, signed=max(self._lowest(layer), clip[0]) < 0))
+        signed = max(self._lowest(layer), clip[0]) < 0
+        own = Format(*calibrate(samples, self._bits[layer.name], signed=signed, find=self._find))
         return (self._shared(layer, own, samples) if isinstance(layer, FloatConcat) else own).clipped(clip)
 
     def _lowest(self, layer: FloatLayer) -> float:

@@ -21,7 +21,7 @@ __all__ = ["Gram", "as_matrices", "as_weight", "measure"]
 
 Real = npt.NDArray[np.float64]
 
-ROWS = 20_000
+ROWS = 40_000
 """Output pixels that are looked at, at most."""
 
 VALUES = 1 << 21

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..codes import Codebook
+from ..codes import Codebook, text_of
 from ..codes import codebook as find_codebook
 from ..errors import HwgenError
 from ..floatnet import (
@@ -31,25 +32,28 @@ from ..floatnet import (
     FloatRemap,
     FloatTable,
 )
-from ..network import Layer, Network, Tensor
+from ..network import Layer, Network, Rewriting, Tensor
 from ..reference.network import input_integers, layer_function
 from ..tools import WorkDone
 from .activations import collect, input_range
 from .add import quantize_add
 from .bias import correct_bias
-from .clips import push_clips, readers
-from .coded import OWN, without_wide_codes
+from .clips import readers
+from .coded import OWN
 from .concat import quantize_concat
 from .conv import quantize_conv
-from .formats import Format, plan_formats
+from .formats import DEFAULT_ACT_SCALE, Format, plan_formats, scale_of
 from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
 from .methods import DEFAULT_METHOD, Coder, Recipe, method_of
 from .notes import listed, remarks
 from .pool import quantize_pool
+from .prepare import prepared
 from .remap import quantize_remap
 from .table import quantize_table
 
 __all__ = ["quantize"]
+
+T = TypeVar("T")
 
 MAX_LEVEL = 1 << 16
 """The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
@@ -57,11 +61,11 @@ MAX_LEVEL = 1 << 16
 DEFAULT = "e2m1"
 """The code that is used when none is asked for."""
 
-CORRECTION_FRAMES = 256
-"""Calibration frames that bias correction runs on, at most."""
+CORRECTION_FRAMES = 1000
+"""Calibration frames that weights and biases are fitted to, at most."""
 
-CORRECTION_VALUES = 1 << 25
-"""Activations that bias correction keeps in memory at a time, about; fewer frames where a frame has many."""
+CORRECTION_VALUES = 1 << 27
+"""Activations of those frames that are kept at a time, about, 4 bytes each; fewer frames where a frame has many."""
 
 
 def quantize(
@@ -71,6 +75,9 @@ def quantize(
     code: str | Codebook = DEFAULT,
     act_bits: int = 8,
     method: str | Recipe = DEFAULT_METHOD,
+    act_scale: str = DEFAULT_ACT_SCALE,
+    layer_codes: Mapping[str, str | Codebook] | None = None,
+    layer_bits: Mapping[str, int] | None = None,
     progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
@@ -78,7 +85,10 @@ def quantize(
     Weights that the model holds as codes of no more bits than ``code`` are kept as they are, and with ``code`` "own"
     those of up to 8 bits.
 
-    method: how weights become codes, the text of ``--method`` (:mod:`hwgen.quantize.methods`).
+    method: how weights become codes, the text of ``--method`` (:mod:`hwgen.quantize.methods`). act_scale: what the
+    scale of an activation makes least, "mse", the squared error, or "kl", the divergence of its distribution.
+    layer_codes, layer_bits: codes of weights and bits of outputs of single layers, by name, where they differ from
+    ``code`` and ``act_bits`` (:mod:`hwgen.quantize.precision` chooses such).
 
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
     inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
@@ -88,15 +98,10 @@ def quantize(
     own = code == OWN
     if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
         raise HwgenError(f"the model holds no weights as codes of its own; choose a code, such as {DEFAULT}")
-    book = code if isinstance(code, Codebook) else find_codebook(DEFAULT if own else code)
-    if book.max_level > MAX_LEVEL:
-        raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
-    if not 2 <= act_bits <= 8:
-        raise HwgenError(f"activation bits must be 2 to 8, not {act_bits}")
+    book = _book(DEFAULT if own else code)
     recipe = method_of(method)
     data = checked_frames(network, x)
     samples = count(data)
-    total = samples + len(network.layers)
     report = progress or (lambda done, total, text: None)
 
     used = readers(network)
@@ -107,20 +112,26 @@ def quantize(
         source.name: Tensor(source.name, source.shape, *input_range(source, data[source.name]))
         for source in network.inputs
     }
-    network = push_clips(network if own else without_wide_codes(network, book.bits), inputs)
-    network = recipe.rewrite(network, book)
+    rewriting = Rewriting(recipe.rewriting, OWN if own else text_of(book)) if recipe.rewriting else None
+    network = prepared(network, inputs, book, own=own, recipe=recipe)
+    total = samples + len(network.layers)
+    books = {name: _book(one) for name, one in _of_convs(network, layer_codes or {}).items()}
+    bits = dict.fromkeys((layer.name for layer in network.layers), act_bits) | _of_layers(network, layer_bits or {})
+    for each in bits.values():
+        if not 2 <= each <= 8:
+            raise HwgenError(f"activation bits must be 2 to 8, not {each}")
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
-    formats = plan_formats(network, inputs, calibrated, act_bits)
+    formats = plan_formats(network, inputs, calibrated, bits, scale_of(act_scale))
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
     chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])
     layers: list[Layer] = []
     walk = _Walk(network, inputs, part(data, chosen), recipe.coder(network, book))
     for model in network.layers:
         report(samples + len(layers), total, f"quantizing {model.name}")
-        layers.append(walk.quantized(model, formats[model.name], book))
+        layers.append(walk.quantized(model, formats[model.name], books.get(model.name, book)))
     report(total, total, "quantized")
     tensors = list(zip(network.inputs, inputs.values(), strict=True))
-    notes = [*remarks(list(zip(network.layers, layers, strict=True)), tensors), *listed(walk.notes)]
+    notes = [*remarks(list(zip(network.layers, layers, strict=True)), tensors), *walk.remarks()]
     return Network(
         network.name,
         tuple(inputs.values()),
@@ -129,7 +140,32 @@ def quantize(
         (*network.notes, *notes),
         network.normalization,
         tuple(source.layout for source in network.inputs),
+        rewriting,
     )
+
+
+def _book(code: str | Codebook) -> Codebook:
+    book = code if isinstance(code, Codebook) else find_codebook(code)
+    if book.max_level > MAX_LEVEL:
+        raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
+    return book
+
+
+def _of_layers(network: FloatNetwork, given: Mapping[str, T]) -> dict[str, T]:
+    """``given`` by layer name, all of which exist."""
+    unknown = sorted(set(given) - {layer.name for layer in network.layers})
+    if unknown:
+        raise HwgenError(f"there is no layer {unknown[0]!r}; `hwgen check` lists the layers of a model")
+    return dict(given)
+
+
+def _of_convs(network: FloatNetwork, given: Mapping[str, T]) -> dict[str, T]:
+    """``given`` by layer name, all of which have weights."""
+    bare = {layer.name for layer in network.layers if not isinstance(layer, FloatConv)}
+    for name in _of_layers(network, given):
+        if name in bare:
+            raise HwgenError(f"layer {name!r} has no weights, so it can have no code")
+    return dict(given)
 
 
 class _Walk:
@@ -145,8 +181,8 @@ class _Walk:
         self._unread = Counter(name for layer in network.layers for name in layer.sources)
         self._batch = frames_per_batch(network)
         self._coder = coder
-        self.notes: dict[str, list[str]] = {}
-        """What the coder had to say, and of which layers."""
+        self._notes: dict[str, list[str]] = {}
+        self._gains: dict[str, list[float]] = {}
 
     def quantized(self, model: FloatLayer, target: Format, book: Codebook) -> Layer:
         sources = [self._tensors[name] for name in model.sources]
@@ -155,10 +191,12 @@ class _Walk:
         layer: Layer
         if isinstance(model, FloatConv):
             reals = self._reals[model.source]
-            conv, note = quantize_conv(model, sources[0], book, target, integers[0], reals, self._coder)
+            conv, coded = quantize_conv(model, sources[0], book, target, integers[0], reals, self._coder)
             layer, output = correct_bias(conv, model, sources[0], integers[0], reals, real, self._batch)
-            if note:
-                self.notes.setdefault(note, []).append(model.name)
+            if coded.note:
+                self._notes.setdefault(coded.note, []).append(model.name)
+            if coded.gain_db is not None:
+                self._gains.setdefault(coded.note, []).append(coded.gain_db)
         else:
             layer = _layer(model, sources, target)
             output = self._run(layer, sources, integers)
@@ -170,6 +208,14 @@ class _Walk:
                 self._integers.pop(name, None)
                 self._reals.pop(name, None)
         return layer
+
+    def remarks(self) -> tuple[str, ...]:
+        """What the coder had to say, each thing once, with the layers that it is about."""
+        gains = {note: (min(values), max(values)) for note, values in self._gains.items()}
+        than = {
+            note: f", {low:.1f} to {high:.1f} dB less noise than plain rounding" for note, (low, high) in gains.items()
+        }
+        return listed({note + than.get(note, ""): names for note, names in self._notes.items()})
 
     def _float_output(self, model: FloatLayer) -> npt.NDArray[np.float32]:
         """The float layer's output, computed as a network of this one layer."""

@@ -38,16 +38,17 @@ def _lookup(m: Module, code, table: tuple[int, ...], name: str):
 
 
 def select_base(m: Module, book: Codebook, code, multiples, taps: Interval, name: str):
-    """The chosen multiple, or zero: first half of a product, combinational.
+    """The chosen multiple, or zero where that is a level: first half of a product, combinational.
 
     ``multiples``: signals with ``bases[i] * x``; returns a signal that holds any of them.
     """
     parts = split(book)
+    first = 0 if book.zero_free else 1  # choice 0 is zero, which takes an input of the multiplexer
     chosen = Signal(shape_of((taps | Interval(0, 0)) * max(parts.bases)), name=f"{name}_base")
-    which = _lookup(m, code, tuple(0 if b is None else b + 1 for b in parts.base), f"{name}_which")
+    which = _lookup(m, code, tuple(0 if b is None else b + first for b in parts.base), f"{name}_which")
     with m.Switch(which):
         for index in range(len(parts.bases)):
-            with m.Case(index + 1):
+            with m.Case(index + first):
                 m.d.comb += chosen.eq(multiples[index])
     return chosen
 

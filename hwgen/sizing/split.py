@@ -15,7 +15,7 @@ __all__ = ["Split", "product_interval", "split"]
 class Split:
     """How a codebook's levels are built: ``level = sign * (bases[base[code]] << shifts[shift[code]])``.
 
-    base[code] is None for level zero (and for codes that are never stored, so that synthesis may choose).
+    base[code] is None for level zero and for codes that are never stored.
     """
 
     bases: tuple[int, ...]
@@ -55,7 +55,8 @@ def split(book: Codebook) -> Split:
                 form[magnitude] = (magnitude >> shift, shift)
             used = tuple(sorted({shift for _, shift in form.values()}))
             width = max(bases).bit_length() + 8
-            cost = width * _mux_luts(len(bases) + 1) + (width + used[-1]) * max(1, _mux_luts(len(used) + 1))
+            choices = len(bases) + (not book.zero_free)
+            cost = width * _mux_luts(choices) + (width + used[-1]) * max(1, _mux_luts(len(used) + 1))
             # A base that is no power of two costs an adder per lane, shared by the PEs of a column.
             cost += sum(width // 4 for base in bases if base & (base - 1))
             if best is None or cost < best[0]:

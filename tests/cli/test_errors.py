@@ -171,12 +171,22 @@ def network(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("command", ["eval", "generate"])
+@pytest.mark.parametrize("command", ["eval", "drop", "generate"])
 @pytest.mark.parametrize("kind", ["missing", "data", "onnx", "folder"])
 def test_bad_networks(hwgen, tmp_path, command, kind):
     path = {"data": CALIB, "onnx": demo.model_path(), "missing": tmp_path / "absent.npz", "folder": tmp_path}[kind]
-    more = {"eval": ("--data", CALIB), "generate": ("--board", "icebreaker", "-o", tmp_path / "out")}[command]
+    more = {
+        "eval": ("--data", CALIB),
+        "drop": ("--terms", "1", "-o", tmp_path / "out.npz"),
+        "generate": ("--board", "icebreaker", "-o", tmp_path / "out"),
+    }[command]
     assert is_one_sentence(hwgen(command, path, *more), path.name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_codes_that_are_not_nested(hwgen, tmp_path, network):
+    outcome = hwgen("drop", network, "--terms", "1", "-o", tmp_path / "out.npz")
+    assert is_one_sentence(outcome, "codes are not nested; quantize the model with `--method layering`")
     assert list(tmp_path.iterdir()) == []
 
 

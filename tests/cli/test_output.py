@@ -86,6 +86,7 @@ QUANTIZED = {
             "activation_bits": 8,
         }
     ],
+    "storage": {"storage_bits": 1_024_000, "best_bits": 901_120},
     "notes": [],
     "seconds": 0.5,
 }
@@ -98,7 +99,16 @@ BUILT = {
 }
 CASES = {
     "check": (("check", "m"), CHECKED, ("icebreaker", "26,667", "needs 2 block RAMs of 1", "note: the final Softmax")),
-    "quantize": (("quantize", "m", "--calib", "c", "-o", "n"), QUANTIZED, ("8x8x8", "c0ffee", "256 inputs")),
+    "quantize": (
+        ("quantize", "m", "--calib", "c", "-o", "n"),
+        QUANTIZED,
+        ("8x8x8", "c0ffee", "256 inputs", "125.0 KiB as codes, 110.0"),
+    ),
+    "drop": (
+        ("drop", "n", "--terms", "1", "-o", "m"),
+        QUANTIZED | {"terms": 1, "samples": None, "notes": ["cut down to the first 1 of 2 terms"]},
+        ("conv1", "72", "c0ffee", "–", "note: cut down"),
+    ),
     "evaluate": (("eval", "n", "--data", "d"), EVALUATION, ("conv[1]", "21.2", "98.33 %", "–", "1,200")),
     "generate": (
         ("generate", "n", "--board", "b", "-o", "o"),

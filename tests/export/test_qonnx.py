@@ -72,7 +72,7 @@ def test_codes(code):
     net = network(layer, source=source)
     model = _same_integers(net, {"x": frames(rng, source, 2)})
     kinds = [node.op_type for node in model.graph.node if is_quantizer(node)]
-    floats = code[:3] in ("pot", "e2m", "e3m")
+    floats = code in ("e2m1", "e3m1", "e2m2", "pot3", "pot4", "pot5", "apot3")
     assert kinds == ["Quant", "FloatQuant" if floats else "Quant", "Quant"]
 
 

@@ -35,7 +35,8 @@ def network(*layers, outputs=None):
 
 def planned(model, bits=8, samples=None):
     x = np.random.default_rng(0).uniform(0, 2.5, (50, *SHAPE))
-    return plan_formats(model, INPUT, {**collect(model, {"x": x}), **(samples or {})}, bits)
+    every = dict.fromkeys((layer.name for layer in model.layers), bits)
+    return plan_formats(model, INPUT, {**collect(model, {"x": x}), **(samples or {})}, every)
 
 
 RELU = {"clip": (0.0, inf)}

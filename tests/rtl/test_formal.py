@@ -63,8 +63,12 @@ class ProductProof(wiring.Component):
         return m
 
 
+SMALL = {name: book for name, book in CODES.items() if book.bits <= 5}
+"""8 x 8 bits take a solver minutes; ``test_product.py`` tries those one by one."""
+
+
 @pytest.mark.parametrize("taps", [Interval(0, 255), Interval(-128, 127)], ids=["unsigned", "signed"])
-@pytest.mark.parametrize("book", CODES.values(), ids=CODES)
+@pytest.mark.parametrize("book", SMALL.values(), ids=SMALL)
 def test_shift_and_add_is_multiplication(book, taps, tmp_path):
     prove(ProductProof(book, taps), tmp_path)
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from ...codes import Codebook
 from ...errors import HwgenError
 from ...floatnet import FloatNetwork
+from ..rewrite import Equalise, Factorise, Split
+from .auto import Auto
 from .feedback import Feedback
+from .gpfq import GPFQ, SPFQ
+from .layering import Layering
 from .method import Method
 from .plain import Plain
 from .problem import Coder
+from .tensors import Mmse
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "Recipe", "method_of"]
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (Plain, Feedback)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (Auto, Plain, Feedback, GPFQ, SPFQ, Mmse, Layering, Equalise, Split, Factorise)
+}
 """Every method that ``--method`` knows."""
 
 DEFAULT_METHOD = "plain"
@@ -28,19 +35,25 @@ class Recipe:
     text: str
     methods: tuple[Method, ...]
 
+    @property
+    def rewriting(self) -> str:
+        """The text of those that rewrite the network; empty if none does."""
+        parts = zip(self.text.split("+"), self.methods, strict=True)
+        return "+".join(part.strip() for part, method in parts if type(method).rewrite is not Method.rewrite)
+
     def rewrite(self, network: FloatNetwork, codebook: Codebook) -> FloatNetwork:
-        """``network`` as all of them rewrite it, one after the other."""
+        """``network`` as all of them rewrite it, one after the other. A note names those that changed nothing."""
         for method in self.methods:
-            network = method.rewrite(network, codebook)
+            before, network = network, method.rewrite(network, codebook)
+            if network is before and type(method).rewrite is not Method.rewrite:
+                network = replace(network, notes=(*network.notes, f"{method.name} found nothing to rewrite."))
         return network
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         """The coder of the one that has one, else the default's. ``network`` is already rewritten."""
         coders = [coder for method in self.methods if (coder := method.coder(network, codebook)) is not None]
         if len(coders) > 1:
-            raise HwgenError(
-                f"method {self.text!r} says in {len(coders)} ways how weights are rounded; leave one of them"
-            )
+            raise HwgenError(f"method {self.text!r} rounds weights in {len(coders)} ways; leave one of them")
         default = METHODS[DEFAULT_METHOD]().coder(network, codebook)
         assert default is not None
         return coders[0] if coders else default
