@@ -10,9 +10,10 @@ Import it as ``from hwgen import api``: ``hwgen.quantize`` and ``hwgen.synth`` a
 """
 
 from .build import build, demo
-from .steps import check, drop, evaluate, export, generate, quantize, simulate, synth
+from .steps import check, compare, drop, evaluate, export, generate, quantize, simulate, synth
 from .tools import Progress
 
 __all__ = [
-    "Progress", "build", "check", "demo", "drop", "evaluate", "export", "generate", "quantize", "simulate", "synth",
+    "Progress", "build", "check", "compare", "demo", "drop", "evaluate", "export", "generate", "quantize", "simulate",
+    "synth",
 ]  # fmt: skip

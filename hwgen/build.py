@@ -36,7 +36,7 @@ def build(
     data: PathLike | None = None,
     code: str = "e2m1",
     act_bits: int = 8,
-    method: str = "plain",
+    method: str = "auto",
     scale: Values = 1.0,
     mean: Values = 0.0,
     std: Values = 1.0,

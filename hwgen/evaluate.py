@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from .errors import HwgenError
 from .floatnet import FloatNetwork
+from .lower.evaluate import evaluate_tensors
 from .network import Network
-from .quantize.frames import Frames, count, every_output, frames_per_batch, part
+from .quantize.frames import Frames, count, every_output, frames_per_batch, part, values_of
 from .quantize.prepare import prepared_again
 from .reference import quantize_input, run
 from .tools import WorkDone
@@ -84,7 +85,9 @@ def evaluate(
             noise[layer.name] += float(np.vdot(difference, difference))
         if labels is not None:
             first = network.outputs[0]
-            for which, outputs in enumerate(({**frames, **expected}, {**inputs, **actual})):
+            # A rewriting may only be nearly equal (a factorisation): accuracy is compared with the model's own.
+            own = expected if network.rewriting is None else evaluate_tensors(float_network, values_of(frames), [first])
+            for which, outputs in enumerate(({**frames, **own}, {**inputs, **actual})):
                 logits = outputs[first].reshape(len(labels[chosen]), -1)
                 right[which] += np.count_nonzero(logits.argmax(axis=1) == labels[chosen])
         if progress is not None:

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,12 +65,70 @@ def test_code_and_bits_reach_the_quantizer(tmp_path):
 
 
 def test_the_method_reaches_the_quantizer_and_the_record(network, tmp_path):
-    _, plain, _ = network
+    _, auto, _ = network
     place = tmp_path / "n.npz"
-    result = api.quantize(demo.model_path(), demo.calibration_path(), place, scale=demo.SCALE, method="feedback")
+    result = api.quantize(demo.model_path(), demo.calibration_path(), place, scale=demo.SCALE, method="plain")
     record = json.loads(place.with_suffix(".quantize.json").read_text())
-    assert (plain["method"], result["method"], record["method"]) == ("plain", "feedback", "feedback")
-    assert result["identity"] != plain["identity"]
+    assert (auto["method"], result["method"], record["method"]) == ("auto", "plain", "plain")
+    assert result["identity"] != auto["identity"]
+
+
+def demo_quantized(place, **options):
+    return api.quantize(demo.model_path(), demo.calibration_path(), place, scale=demo.SCALE, method="plain", **options)
+
+
+def test_a_budget_of_memory_gives_each_layer_its_code(tmp_path):
+    full = demo_quantized(tmp_path / "full.npz", code="e2m2")["storage"]["storage_bits"] / 8192
+    result = demo_quantized(tmp_path / "n.npz", max_kib=0.7 * full, codes=("pot3", "e2m1", "e2m2"))
+    assert result["code"] == "pot3,e2m1,e2m2"
+    assert result["storage"]["storage_bits"] / 8192 <= 0.7 * full
+    assert len({row["weight_bits"] for row in result["layers"] if row["kind"] == "conv"}) > 1
+
+
+def test_a_budget_of_luts_is_kept_by_the_plan(tmp_path):
+    def luts(path):
+        plan = api.generate(path, tmp_path / f"core_{path.stem}", board="icebreaker", target_fps=2000)["plan"]
+        return plan["lut"]
+
+    least, most = (luts(Path(demo_quantized(tmp_path / f"{c}.npz", code=c)["network"])) for c in ("pot3", "e2m2"))
+    budget = (least + most) // 2
+    options = {"codes": ("pot3", "e2m2"), "board": "icebreaker", "target_fps": 2000}
+    result = demo_quantized(tmp_path / "n.npz", max_luts=budget, **options)
+    assert {row["weight_bits"] for row in result["layers"] if row["kind"] == "conv"} == {3, 5}
+    # Fitted widths differ by a bit or two from those of the networks that the costs came from.
+    assert luts(tmp_path / "n.npz") == pytest.approx(budget, rel=0.1)
+    with pytest.raises(HwgenError, match="too small"):
+        demo_quantized(tmp_path / "n.npz", max_luts=10, **options)
+
+
+def test_activation_bits_on_average(tmp_path):
+    result = demo_quantized(tmp_path / "n.npz", mean_act_bits=5)
+    assert result["act_bits"] == 5
+    assert {row["activation_bits"] for row in result["layers"][:-1]} <= {4, 6, 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_kib": 1.0, "max_luts": 10}, "leave one of --max-kib and --max-luts"),
+        ({"max_luts": 10, "board": "icebreaker"}, "needs the board and the frames"),
+        ({"target_fps": 10.0}, "give --max-luts as well"),
+        ({"max_kib": 0.01}, "too small"),
+        ({"max_kib": 1.0, "codes": ("best",)}, "code 'best' is not known"),
+    ],
+)
+def test_budgets_that_make_no_sense(tmp_path, options, message):
+    with pytest.raises(HwgenError, match=message):
+        demo_quantized(tmp_path / "n.npz", **options)
+
+
+@pytest.mark.parametrize("method", ["equalise+plain", "split:ratio=1.5+plain", "factorise:error=0.5+plain"])
+def test_a_rewritten_network_is_compared_with_the_rewritten_model(tmp_path, method):
+    place = tmp_path / "n.npz"
+    api.quantize(demo.model_path(), demo.calibration_path(), place, scale=demo.SCALE, method=method)
+    result = api.evaluate(place, demo.test_path())
+    assert result["float_accuracy"] > 0.9
+    assert all(row["sqnr_db"] > 8 for row in result["layers"])
 
 
 def test_evaluate(network):

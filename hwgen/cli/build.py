@@ -46,7 +46,7 @@ def build(
     data: BuildData = None,
     code: Code = "e2m1",
     act_bits: ActBits = 8,
-    method: Method = "plain",
+    method: Method = "auto",
     scale: ChannelScale = "1",
     mean: ChannelMean = "0",
     std: ChannelStd = "1",

@@ -16,6 +16,7 @@ from hwgen.errors import HwgenError
 
 from .build import build
 from .check import check
+from .compare import compare
 from .demo import demo
 from .drop import drop
 from .evaluate import evaluate
@@ -55,6 +56,7 @@ def hwgen(
 app.command("check", short_help="supported? layer by layer; which boards fit")(check)
 app.command("quantize", short_help="weights become codes, activations integers")(quantize)
 app.command("eval", short_help="float against quantized accuracy, SQNR of every layer")(evaluate)
+app.command("compare", short_help="ways to quantize a model, side by side")(compare)
 app.command("drop", short_help="nested codes cut down to fewer bits")(drop)
 app.command("export", short_help="the quantized network as QONNX, for other tools")(export)
 app.command("generate", short_help="Verilog, constraints, manifest and test bench")(generate)

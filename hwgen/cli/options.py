@@ -13,6 +13,7 @@ from hwgen.errors import HwgenError
 
 __all__ = [
     "ActBits",
+    "ActScale",
     "Board",
     "BuildData",
     "Calibration",
@@ -21,11 +22,17 @@ __all__ = [
     "ChannelStd",
     "ClockMhz",
     "Code",
+    "CodeBoard",
+    "CodeFps",
+    "CodeLuts",
+    "Codes",
     "Data",
     "Folder",
     "Frames",
     "Json",
+    "MaxKib",
     "MaxLuts",
+    "MeanActBits",
     "Method",
     "Model",
     "NetworkFile",
@@ -109,8 +116,33 @@ ActBits = Annotated[int, typer.Option("--act-bits", metavar="B", help="Bits of a
 Method = Annotated[
     str,
     typer.Option(
-        "--method", metavar="METHOD", help="How weights are rounded: plain, or feedback: errors make up for each other."
+        "--method",
+        metavar="METHOD",
+        help="How weights are rounded: auto, plain, feedback, gpfq, ...; see docs/quantizing.md.",
     ),
+]
+ActScale = Annotated[
+    str, typer.Option("--act-scale", metavar="WAY", help="What an activation's scale makes least: mse or kl.")
+]
+Codes = Annotated[
+    str,
+    typer.Option("--codes", metavar="LIST", help="With --max-kib or --max-luts: the codes that layers choose from."),
+]
+MaxKib = Annotated[
+    float | None,
+    typer.Option("--max-kib", metavar="K", help="KiB of weights to stay below: each layer gets a code of its own."),
+]
+CodeLuts = Annotated[
+    int | None,
+    typer.Option(
+        "--max-luts", metavar="N", help="LUTs to stay below, on --board at --target-fps: each layer gets its own code."
+    ),
+]
+CodeBoard = Annotated[str | None, typer.Option("--board", metavar="BOARD", help="The board of --max-luts.")]
+CodeFps = Annotated[float | None, typer.Option("--target-fps", metavar="N", help="Frames per second of --max-luts.")]
+MeanActBits = Annotated[
+    float | None,
+    typer.Option("--mean-act-bits", metavar="B", help="4, 6 or 8 bits for each activation, B on average."),
 ]
 ChannelScale = Annotated[
     str,

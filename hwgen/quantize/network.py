@@ -47,6 +47,7 @@ from .frames import Frames, checked_frames, count, every_output, frames_per_batc
 from .methods import DEFAULT_METHOD, Coder, Recipe, method_of
 from .notes import listed, remarks
 from .pool import quantize_pool
+from .precision import CodeBudget, choose_bits, choose_codes
 from .prepare import prepared
 from .remap import quantize_remap
 from .table import quantize_table
@@ -78,6 +79,8 @@ def quantize(
     act_scale: str = DEFAULT_ACT_SCALE,
     layer_codes: Mapping[str, str | Codebook] | None = None,
     layer_bits: Mapping[str, int] | None = None,
+    codes: CodeBudget | None = None,
+    mean_act_bits: float | None = None,
     progress: WorkDone | None = None,
 ) -> Network:
     """Quantize ``network`` to weights in ``code`` and activations of ``act_bits`` (2..8) bits.
@@ -88,7 +91,8 @@ def quantize(
     method: how weights become codes, the text of ``--method`` (:mod:`hwgen.quantize.methods`). act_scale: what the
     scale of an activation makes least, "mse", the squared error, or "kl", the divergence of its distribution.
     layer_codes, layer_bits: codes of weights and bits of outputs of single layers, by name, where they differ from
-    ``code`` and ``act_bits`` (:mod:`hwgen.quantize.precision` chooses such).
+    ``code`` and ``act_bits``. codes: several codes and a budget, out of which each other layer gets its own.
+    mean_act_bits: each other layer gets 4, 6 or 8 bits, as many on average (:mod:`hwgen.quantize.precision`).
 
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
     inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
@@ -115,12 +119,21 @@ def quantize(
     rewriting = Rewriting(recipe.rewriting, OWN if own else text_of(book)) if recipe.rewriting else None
     network = prepared(network, inputs, book, own=own, recipe=recipe)
     total = samples + len(network.layers)
-    books = {name: _book(one) for name, one in _of_convs(network, layer_codes or {}).items()}
-    bits = dict.fromkeys((layer.name for layer in network.layers), act_bits) | _of_layers(network, layer_bits or {})
+    calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
+    if codes is not None or mean_act_bits is not None:
+        report(samples, total, "choosing a precision for each layer")
+    books = (
+        {}
+        if codes is None
+        else choose_codes(network, data, [_book(one) for one in codes.codes], codes.budget, codes.cost)
+    )
+    books |= {name: _book(one) for name, one in _of_convs(network, layer_codes or {}).items()}
+    bits = dict.fromkeys((layer.name for layer in network.layers), act_bits)
+    bits |= {} if mean_act_bits is None else choose_bits(network, data, calibrated, mean_act_bits)
+    bits |= _of_layers(network, layer_bits or {})
     for each in bits.values():
         if not 2 <= each <= 8:
             raise HwgenError(f"activation bits must be 2 to 8, not {each}")
-    calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     formats = plan_formats(network, inputs, calibrated, bits, scale_of(act_scale))
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
     chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])

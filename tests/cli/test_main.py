@@ -13,7 +13,7 @@ import hwgen as package
 from hwgen import api, demo
 from hwgen.errors import HwgenError
 
-COMMANDS = ("check", "quantize", "eval", "drop", "export", "generate", "simulate", "synth", "build", "demo")
+COMMANDS = ("check", "quantize", "eval", "compare", "drop", "export", "generate", "simulate", "synth", "build", "demo")
 
 
 def test_version(hwgen):

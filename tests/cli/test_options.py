@@ -1,5 +1,6 @@
 """Text to values, and that every option reaches the function behind the command."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -38,6 +39,12 @@ PLANNING = ("--target-fps", 30.5, "--max-luts", 4000, "--clock-mhz", 48)
 RUN = {"frames": 3, "simulator": "icarus", "stalls": 7}
 RUNNING = ("--frames", 3, "--simulator", "icarus", "--stalls", 7)
 DEFAULTS = {
+    "compare": {
+        name: option.default
+        for name, option in inspect.signature(api.compare).parameters.items()
+        if option.kind is option.KEYWORD_ONLY and name != "progress"
+    }
+    | {"scale": (1.0,), "mean": (0.0,), "std": (1.0,)},
     "simulate": {"frames": None, "simulator": None, "stalls": None, "trace": False},
     "synth": {"seed": 1},
 }
@@ -51,12 +58,28 @@ DEFAULTS = {
             "quantize",
             (
                 *("quantize", "m.onnx", "--calib", "c.npz", "-o", "n.npz"),
-                *("--code", "pot3", "--act-bits", 5, "--method", "feedback", *NORMALIZE),
+                *("--code", "pot3", "--act-bits", 5, "--method", "feedback", "--act-scale", "kl", *NORMALIZE),
+                *("--codes", "pot3, int8", "--max-kib", 9.5, "--max-luts", 400, "--board", "b", "--target-fps", 30.5),
+                *("--mean-act-bits", 5.5),
             ),
             ("m.onnx", "c.npz", "n.npz"),
-            {"code": "pot3", "act_bits": 5, "method": "feedback", **NORMALIZATION},
+            {"code": "pot3", "act_bits": 5, "method": "feedback", "act_scale": "kl", "codes": ["pot3", "int8"]}
+            | {"max_kib": 9.5, "max_luts": 400, "board": "b", "target_fps": 30.5, "mean_act_bits": 5.5}
+            | NORMALIZATION,
         ),
         ("evaluate", ("eval", "n.npz", "--data", "d.npz"), ("n.npz", "d.npz"), {}),
+        (
+            "compare",
+            (
+                *("compare", "m.onnx", "--calib", "c.npz", "--data", "d.npz", "--codes", "pot3", "--methods", "plain"),
+                *("--act-bits", "8,4", "--groups", "0;1", "--board", "b", "--target-fps", 30.5, "--clock-mhz", 48),
+                *("-o", "o.json", "--plot", "p.svg", *NORMALIZE),
+            ),
+            ("m.onnx", "c.npz"),
+            {"data": Path("d.npz"), "codes": "pot3", "methods": "plain", "act_bits": "8,4", "groups": "0;1"}
+            | {"board": "b", "target_fps": 30.5, "clock_mhz": 48.0, "output": Path("o.json"), "plot": Path("p.svg")}
+            | NORMALIZATION,
+        ),
         (
             "generate",
             ("generate", "n.npz", "--board", "b", "-o", "out", *PLANNING),
@@ -69,6 +92,7 @@ DEFAULTS = {
             ("out", "d.npz"),
             {**RUN, "trace": True},
         ),
+        ("compare", ("compare", "m.onnx", "--calib", "c.npz"), ("m.onnx", "c.npz"), DEFAULTS["compare"]),
         ("simulate", ("simulate", "out", "--data", "d.npz"), ("out", "d.npz"), DEFAULTS["simulate"]),
         ("synth", ("synth", "out"), ("out",), DEFAULTS["synth"]),
         ("synth", ("synth", "out", "--seed", 12), ("out",), {"seed": 12}),
@@ -80,7 +104,7 @@ DEFAULTS = {
             ),
             ("m.onnx", "c.npz", "out"),
             {"board": "b", "data": Path("d.npz"), "code": "e2m1", "act_bits": 4, **NORMALIZATION, **PLAN, **RUN}
-            | {"seed": 12, "method": "plain"},
+            | {"seed": 12, "method": "auto"},
         ),
         ("demo", ("demo", "-o", "out"), ("out",), {}),
     ],

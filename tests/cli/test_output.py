@@ -97,6 +97,25 @@ BUILT = {
     "synth": SYNTHESIS,
     "seconds": {"quantize": 1.25, "synth": 30.0},
 }
+COMPARED = {
+    "float_accuracy": 0.9833,
+    "float_coarse_accuracy": None,
+    "calibrated_on": 256,
+    "samples": 360,
+    "board": "ulx3s-85f",
+    "clock_mhz": 100,
+    "target_fps": 1356.3,
+    "output": "out.json",
+    "plot": None,
+    "seconds": 1.5,
+    "schemes": [
+        {"name": "e2m1 [plain]", "failed": None, "fits": False, "reason": "needs 9 LUTs of 8"}
+        | {"weights": 1864, "storage_bits": 81_920, "best_bits": 8192, "entropy_bits": 6990.0, "zero_share": 0.1046}
+        | {"distinct": 15, "weight_sqnr_db": 19.71, "output_sqnr_db": None, "lut": 12_345, "bram": 9}
+        | {"accuracy": None, "coarse_accuracy": None},
+        {"name": "own", "failed": "the model holds none"},
+    ],
+}
 CASES = {
     "check": (("check", "m"), CHECKED, ("icebreaker", "26,667", "needs 2 block RAMs of 1", "note: the final Softmax")),
     "quantize": (
@@ -110,6 +129,14 @@ CASES = {
         ("conv1", "72", "c0ffee", "–", "note: cut down"),
     ),
     "evaluate": (("eval", "n", "--data", "d"), EVALUATION, ("conv[1]", "21.2", "98.33 %", "–", "1,200")),
+    "compare": (
+        ("compare", "m", "--calib", "c"),
+        COMPARED,
+        (
+            *("e2m1 [plain]: needs 9 LUTs of 8", "own: the model holds none", "1,356 frames/s", "98.33 %", "out.json"),
+            *("10.00", "1.00", "3.75", "10.46 %", "19.7", "12,345"),
+        ),
+    ),
     "generate": (
         ("generate", "n", "--board", "b", "-o", "o"),
         {"board": "icebreaker", "folder": "o", "plan": PLAN},
@@ -128,6 +155,7 @@ CASES = {
 
 @pytest.mark.parametrize("function", CASES)
 def test_table(hwgen, monkeypatch, function):
+    monkeypatch.delenv("COLUMNS", raising=False)  # parallel test runs set it
     arguments, result, expected = CASES[function]
     monkeypatch.setattr(api, function, lambda *args, **kwargs: result)
     code, out, err = hwgen(*arguments)

@@ -24,7 +24,7 @@ METHODS: dict[str, type[Method]] = {
 }
 """Every method that ``--method`` knows."""
 
-DEFAULT_METHOD = "plain"
+DEFAULT_METHOD = "auto"
 """The method that is used when none is asked for."""
 
 
