@@ -1,7 +1,11 @@
-"""The five networks of the shared data with inputs that are real where there are any: for tests of whole networks."""
+"""The networks of the shared data, with inputs that are real where there are any: for tests and benchmarks.
+
+Calibration samples are never test samples, and come without labels.
+"""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MODELS", "RealModel", "Samples"]
+__all__ = ["DIGITS", "MODELS", "RealModel", "Samples"]
 
 Array = npt.NDArray[np.generic]
 
@@ -51,6 +55,17 @@ def _speech(folder: Path) -> Samples:
     return Samples(x[order[:100]], x[order[100:]], file["y"][order[100:]])
 
 
+def _digits(folder: Path) -> Samples:
+    """There are no training images here: the first 1,000 test images calibrate, without labels, the others judge."""
+
+    def read(name: str, header: int) -> Array:
+        return np.frombuffer(gzip.decompress((folder / "mnist" / name).read_bytes()), np.uint8, offset=header)
+
+    images = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)
+    labels = read("t10k-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    return Samples(images[:1000], images[1000:], labels[1000:])
+
+
 def _people(folder: Path) -> Samples:
     """No images of that set are here: photographs of other things, enlarged to its 96 x 96 pixels."""
     small = _cifar(folder)
@@ -78,3 +93,9 @@ MODELS = {
         {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
     ),
 }
+
+DIGITS = {
+    "mnist8": RealModel("mnist/mnist8_cntk.onnx", _digits),
+    "burn_mnist": RealModel("mnist/burn_mnist.onnx", _digits, {"scale": 1 / 255, "mean": 0.1307, "std": 0.3081}),
+}
+"""The two MNIST networks, likewise."""

@@ -12,7 +12,7 @@ from ..network import Conv, Requant, Tensor
 from ..reference.conv import partial_sum_bound
 from .coded import book_of, exact_codes, integers_of
 from .formats import Format
-from .gram import measure
+from .gram import measure, sampled
 from .methods import Coder, Problem
 from .methods.plain import plain
 from .moments import variance_patch
@@ -93,5 +93,6 @@ def _codes(
         scale / source.scale,
         importance,
         lambda: measure(layer, source.scale, inputs, pad_value, floats),
+        lambda count: sampled(layer, source.scale, inputs, pad_value, floats, count),
     )
     return scale, coder(problem)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..floatnet import FloatConv
 from ..reference.window import padded, positions
 
-__all__ = ["Gram", "as_matrices", "as_weight", "measure"]
+__all__ = ["Gram", "as_matrices", "as_weight", "measure", "sampled"]
 
 Real = npt.NDArray[np.float64]
 
@@ -68,11 +68,8 @@ def measure(
 
     integers, floats: (N, H, W, I) on the same samples, the former in units of ``scale``, as is ``pad_value`` (I,).
     """
-    height, width, _ = layer.output_shape
-    pixels = len(integers) * height * width
-    rng = np.random.default_rng(0)
-    chosen = np.sort(rng.choice(pixels, min(ROWS, pixels), replace=False, shuffle=False))
-    frame, y, x = np.unravel_index(chosen, (len(integers), height, width))
+    frame, y, x = _pixels(layer, len(integers), ROWS)
+    count = len(frame)
     matrices = as_matrices(layer.weight, layer.groups)
 
     groups, inputs, _ = matrices.shape
@@ -80,7 +77,7 @@ def measure(
     hessian, between = np.zeros((2, groups, inputs, inputs))
     # Counted from the first row: where no input moves, the moments are exactly zero, not what rounding leaves of them.
     origin = _rows(layer, integers[frame[0] :][:1], pad_value, (np.zeros(1, np.int64), y[:1], x[:1]))
-    per_frame = max(prod(layer.input_shape), groups * inputs * len(chosen) // len(integers))
+    per_frame = max(prod(layer.input_shape), groups * inputs * count // len(integers))
     batch = max(1, VALUES // per_frame)
     for start in range(0, len(integers), batch):
         part = slice(*np.searchsorted(frame, (start, start + batch)).tolist())
@@ -91,10 +88,39 @@ def measure(
         hessian += across @ rows
         between += across @ real
         sums += rows.sum(axis=1, keepdims=True), real.sum(axis=1, keepdims=True)
-    mean = sums[0].transpose(0, 2, 1) / len(chosen)
-    hessian = (hessian - mean @ sums[0]) / len(chosen)
-    between = (between - mean @ sums[1]) / len(chosen)
+    mean = sums[0].transpose(0, 2, 1) / count
+    hessian = (hessian - mean @ sums[0]) / count
+    between = (between - mean @ sums[1]) / count
     return Gram(hessian, between, between @ matrices)
+
+
+def sampled(
+    layer: FloatConv,
+    scale: float,
+    integers: npt.NDArray[np.integer],
+    pad_value: npt.NDArray[np.int64],
+    floats: npt.NDArray[np.floating],
+    count: int,
+) -> tuple[Real, Real]:
+    """At most ``count`` input rows of ``layer`` without their mean, of the quantized and of the float network.
+
+    (G, R, K) each; the other arguments are those of :func:`measure`.
+    """
+    frame, y, x = _pixels(layer, len(integers), count)
+    frames, where = np.unique(frame, return_inverse=True)
+    places = where, y, x
+    rows = scale * _rows(layer, integers[frames], pad_value, places)
+    real = _rows(layer, floats[frames], layer.pad_value, places)
+    return rows - rows.mean(axis=1, keepdims=True), real - real.mean(axis=1, keepdims=True)
+
+
+def _pixels(layer: FloatConv, frames: int, count: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """``count`` output pixels of ``frames`` frames, or all of them: frame, y and x of each, in order."""
+    height, width, _ = layer.output_shape
+    pixels = frames * height * width
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(pixels, min(count, pixels), replace=False, shuffle=False))
+    return np.unravel_index(chosen, (frames, height, width))
 
 
 def _rows(

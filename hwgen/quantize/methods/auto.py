@@ -21,11 +21,11 @@ from ...floatnet import FloatConv, FloatNetwork
 from ..gram import ROWS, Real, as_matrices
 from ..scales import CodedWeights
 from . import feedback, gpfq
-from .feedback import MAX_INPUTS
 from .method import Method
 from .plain import plain
 from .problem import Coder, Problem
 from .quadratic import Quadratic
+from .rows import MAX_INPUTS, VALUES, coded_on_rows
 from .search import searched
 
 __all__ = ["Auto", "Effort", "plan_efforts"]
@@ -67,7 +67,7 @@ class Auto(Method):
 
 def plan_efforts(layers: Mapping[str, FloatConv], seconds: float) -> dict[str, Effort]:
     """The effort of every layer: the largest for all, but less where the most work is until all take ``seconds``."""
-    chosen = {name: 0 if layer.weight[0].size <= MAX_INPUTS else len(EFFORTS) - 1 for name, layer in layers.items()}
+    chosen = dict.fromkeys(layers, 0)
     times = {name: _seconds(layer, EFFORTS[chosen[name]]) for name, layer in layers.items()}
     while sum(times.values()) > seconds:
         name = max(times, key=lambda name: times[name])
@@ -83,6 +83,9 @@ def _seconds(layer: FloatConv, effort: Effort) -> float:
     if not effort.walks:
         return 0.0
     inputs, groups = layer.weight[0].size, layer.groups
+    if inputs > MAX_INPUTS:
+        steps = len(layer.weight) * VALUES * (2 * effort.scales + 1) * (2 + 2 * effort.passes)
+        return steps / STEP_RATE
     products = groups * inputs**2 * (2 * ROWS + 3 * inputs)
     steps = len(layer.weight) * inputs**2 * (2 * effort.scales + 1) * effort.walks * (2 + effort.passes)
     return products / PRODUCT_RATE + steps / STEP_RATE
@@ -92,15 +95,18 @@ def code(problem: Problem, effort: Effort) -> CodedWeights:
     """The best codes that ``effort`` finds, with a note of how, and of what it gains over plain rounding."""
     start = coded = plain(problem)
     if not effort.walks:
-        few = problem.inputs <= MAX_INPUTS
-        why = "the time limit" if few else f"more than {MAX_INPUTS} inputs"
-        return replace(coded, note=f"auto took plain rounding ({why})")
+        return replace(coded, note="auto took plain rounding, because of the time limit")
+    tried = f"{2 * effort.scales + 1} scales, {effort.passes} rounds of descent"
+    if problem.inputs > MAX_INPUTS:
+        coded = coded_on_rows(problem, effort.scales, effort.passes)
+        return replace(coded, note=f"auto took path following on samples, {tried}, because of many inputs")
     quadratic = Quadratic.of(problem)
     book = coded.codebook
     for walk in (feedback.rounding(quadratic, book), gpfq.rounding(problem, book))[: effort.walks]:
         coded = searched(problem, coded, quadratic, walk, effort.scales, effort.passes)
-    note = f"auto took {NAMES[effort.walks]}, {2 * effort.scales + 1} scales, {effort.passes} rounds of descent"
-    return replace(coded, note=note, gain_db=_gain(problem, quadratic, start, coded))
+    return replace(
+        coded, note=f"auto took {NAMES[effort.walks]}, {tried}", gain_db=_gain(problem, quadratic, start, coded)
+    )
 
 
 def _gain(problem: Problem, quadratic: Quadratic, plainly: CodedWeights, coded: CodedWeights) -> float:

@@ -9,18 +9,27 @@ from ...errors import HwgenError
 from ...floatnet import FloatNetwork
 from ..rewrite import Equalise, Factorise, Split
 from .auto import Auto
+from .deviation import Deviation
 from .feedback import Feedback
+from .fixing import Fixing
 from .gpfq import GPFQ, SPFQ
 from .layering import Layering
 from .method import Method
 from .plain import Plain
 from .problem import Coder
+from .sawb import Sawb
+from .shift import Shift
 from .tensors import Mmse
+from .weight_pool import WeightPool
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "Recipe", "method_of"]
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Auto, Plain, Feedback, GPFQ, SPFQ, Mmse, Layering, Equalise, Split, Factorise)
+    method.name: method
+    for method in (
+        *(Auto, Plain, Feedback, GPFQ, SPFQ, Mmse, Sawb, Deviation, Shift, Fixing, WeightPool, Layering),
+        *(Equalise, Split, Factorise),
+    )
 }
 """Every method that ``--method`` knows."""
 

@@ -22,12 +22,10 @@ from .method import Method
 from .plain import plain
 from .problem import Coder, Problem
 from .quadratic import Quadratic
+from .rows import MAX_INPUTS, coded_on_rows
 from .search import Round, searched
 
-__all__ = ["MAX_INPUTS", "Feedback", "feed_back", "rounding"]
-
-MAX_INPUTS = 4096
-"""Inputs of an output channel up to which its layer gets feedback: the square of it is held four times, in 64 bits."""
+__all__ = ["Feedback", "feed_back", "rounding"]
 
 BLOCK = 64
 """Inputs whose errors are spread beyond the block in one matrix product instead of one by one; it changes no result
@@ -47,9 +45,10 @@ class Feedback(Method):
         return self._coded
 
     def _coded(self, problem: Problem) -> CodedWeights:
-        coded = plain(problem)
         if problem.inputs > MAX_INPUTS:
-            return replace(coded, note=f"plainly rounded, more than {MAX_INPUTS} inputs")
+            coded = coded_on_rows(problem, self.scales, self.passes)
+            return replace(coded, note=f"path following on samples, because of more than {MAX_INPUTS} inputs")
+        coded = plain(problem)
         quadratic = Quadratic.of(problem)
         return searched(problem, coded, quadratic, rounding(quadratic, coded.codebook), self.scales, self.passes)
 

@@ -27,11 +27,11 @@ from ...codes import Codebook
 from ...floatnet import FloatNetwork
 from ..gram import Real, as_matrices
 from ..scales import CodedWeights
-from .feedback import MAX_INPUTS
 from .method import Method
 from .plain import plain
 from .problem import Coder, Problem
 from .quadratic import DAMPING, Quadratic
+from .rows import MAX_INPUTS, coded_on_rows
 from .search import Round, searched
 
 __all__ = ["GPFQ", "SPFQ", "follow_path", "rounding", "stochastic"]
@@ -66,9 +66,11 @@ class SPFQ(Method):
 
 
 def _coded(problem: Problem, scales: int, passes: int, rng: np.random.Generator | None) -> CodedWeights:
+    if problem.inputs > MAX_INPUTS and rng is None:
+        return coded_on_rows(problem, scales, passes)
     coded = plain(problem)
     if problem.inputs > MAX_INPUTS:
-        return replace(coded, note=f"plainly rounded, more than {MAX_INPUTS} inputs")
+        return replace(coded, note=f"plainly rounded, because of more than {MAX_INPUTS} inputs")
     return searched(problem, coded, Quadratic.of(problem), rounding(problem, coded.codebook, rng), scales, passes)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...codes import Codebook
 from ...floatnet import FloatConv
-from ..gram import Gram
+from ..gram import Gram, Real
 from ..scales import CodedWeights
 
 __all__ = ["Coder", "Problem"]
@@ -24,7 +24,8 @@ class Problem:
     layer: the float layer; ``layer.weight`` is (O, kh, kw, I / groups). codebook: the one asked for; a method may
     answer with another. ratio: ``s_out / s_in``, which sets the grid of scales (:mod:`hwgen.quantize.scales`).
     importance: (O, kh, kw, I / groups), positive, the variance of the quantized input under each weight.
-    measure: makes the :attr:`gram`, which costs time that not every method needs.
+    measure: makes the :attr:`gram`, which costs time that not every method needs. rows: at most so many input rows
+    without their mean, of the quantized and of the float network, (G, R, K) each.
     """
 
     layer: FloatConv
@@ -32,6 +33,7 @@ class Problem:
     ratio: float
     importance: npt.NDArray[np.float64]
     measure: Callable[[], Gram]
+    rows: Callable[[int], tuple[Real, Real]]
 
     @property
     def weight(self) -> npt.NDArray[np.float64]:

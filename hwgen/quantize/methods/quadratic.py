@@ -20,7 +20,7 @@ from .problem import Problem
 
 __all__ = ["DAMPING", "Quadratic"]
 
-DAMPING = 0.01
+DAMPING = 0.03
 """Damping as a share of the mean diagonal of ``H``. Inputs that hardly moved in the calibration data may move later."""
 
 

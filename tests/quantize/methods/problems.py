@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from hwgen.quantize.gram import measure
+from hwgen.quantize.gram import measure, sampled
 from hwgen.quantize.methods import Problem
 from hwgen.quantize.moments import variance_patch
 from hwgen.reference.window import padded, patches
@@ -59,7 +59,8 @@ def problem(kind, book, seed=0):
     """The problem of a :func:`case`, with output units as large as the input's."""
     layer, integers, pad, floats = case(kind, seed)
     importance = variance_patch(layer, integers, pad)
-    return Problem(layer, book, 1.0, importance, lambda: measure(layer, SCALE, integers, pad, floats))
+    data = layer, SCALE, integers, pad, floats
+    return Problem(layer, book, 1.0, importance, lambda: measure(*data), lambda count: sampled(*data, count))
 
 
 def real(coded):
