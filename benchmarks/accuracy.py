@@ -8,7 +8,7 @@ own, so that its peak memory is its own too. ``--write`` merges what was measure
 ``benchmarks/results/accuracy.json`` and makes ``accuracy.md`` of all of it. The three parts, about 40 minutes together:
 
 * goals: all networks, E2M1, PoT4 and PoT3, the default method beside plain rounding and single methods;
-* methods: every method of the catalogue, on the three classifiers, with E2M1 and PoT3;
+* methods: every method of the catalogue, on two of the classifiers, with E2M1 and PoT3;
 * mixed: codes per layer under a budget, activations of fewer bits.
 """
 
@@ -54,8 +54,11 @@ SQNR_GOALS = {"vww": (23.0, 19.0, 17.0), "ad01": (23.0, 19.0, 17.0)}
 """For networks without labels here: dB of the output, by code. That is a little below what the worst of the classifiers
 has that meet their goals (resnet20: 23.4, 19.7 and 17.6 dB), so that a classifier with this noise would meet them."""
 
+PARTS = ("goals", "methods", "mixed")
+TIMED = "resnet20"
 COMMON = ("plain", "gpfq", "feedback", "auto")
-SLOW_METHODS = {"factorise": "rewrites only where a product of small layers comes within 10 %, here nowhere"}
+LEFT_OUT = {"factorise"}
+"""Rewrites only where four small layers come within 10 % of one, which is nowhere in these networks."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,11 @@ def cases(parts: list[str]) -> list[Case]:
     if "goals" in parts:
         found += [Case(network, code, method) for network in NETWORKS for code in CODES for method in COMMON]
     if "methods" in parts:
-        names = [name for name in METHODS if name not in COMMON and name not in SLOW_METHODS]
+        names = [name for name in METHODS if name not in COMMON and name not in LEFT_OUT]
         rewrites = {"equalise", "split"}
         texts = [f"{name}+auto" if name in rewrites else name for name in names] + ["mmse:budget=4.5"]
         found += [
-            Case(network, code, text)
-            for network in ("resnet8", "kws", "resnet20")
-            for code in ("e2m1", "pot3")
-            for text in texts
+            Case(network, code, text) for network in ("resnet8", "kws") for code in ("e2m1", "pot3") for text in texts
         ]
     if "mixed" in parts:
         for network in ("resnet8", "kws", "resnet20"):
@@ -189,17 +189,16 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
         "",
         "`python -m benchmarks.accuracy --write` makes this page. Eight-bit activations where nothing else is said.",
         "The images of resnet8 and resnet20 are JPEG copies of CIFAR-10 test images, which cost about ten points: take",
-        "the differences, not the accuracies. A difference of 0.5 points is within the noise of 5,000 images.",
+        "the differences, not the accuracies. A difference of 0.5 points is within the noise of 5,000 images. Of MNIST",
+        "there are test images only: 1,000 of them calibrate, without labels, and the 9,000 others judge.",
     ]
-    worst = max(
-        (row for row in rows.values() if row["network"] == "resnet20"), key=lambda row: row["seconds"], default=None
-    )
-    if worst is not None:
+    timed = [row for row in rows.values() if "seconds" in row and row["method"] == "auto"]
+    if timed:
         lines += [
             "",
-            f"Calibrating and quantizing resnet20 on {worst['calibration_samples']} images took at most "
-            f"{worst['seconds']:.0f} s on two cores (goal: 60 s), with a peak of "
-            f"{max(row['peak_mib'] for row in rows.values() if row['network'] == 'resnet20')} MiB (goal: 2,048).",
+            f"Calibrating and quantizing resnet20 on {timed[0]['calibration_samples']} images took at most "
+            f"{max(row['seconds'] for row in timed):.0f} s on two cores (goal: 60 s), with a peak of "
+            f"{max(row['peak_mib'] for row in timed)} MiB (goal: 2,048).",
         ]
     for part, title in (("goals", "Goals"), ("methods", "Every method"), ("mixed", "Mixed precision")):
         found = [rows[case.key] for case in cases([part]) if case.key in rows]
@@ -211,13 +210,16 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(NETWORKS), help="these networks alone")
-    parser.add_argument("--parts", default="goals,methods,mixed", help="of goals,methods,mixed")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--methods", help="these methods alone, separated by spaces")
     parser.add_argument("--write", action="store_true", help="keep the results")
     arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"parts are {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
     file = RESULTS / "accuracy.json"
     rows: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
-    wanted = [case for case in cases(arguments.parts.split(",")) if case.network in (arguments.only or NETWORKS)]
+    wanted = [case for case in cases(parts) if case.network in (arguments.only or NETWORKS)]
     if arguments.methods:
         wanted = [case for case in wanted if case.method in arguments.methods.split()]
     context = multiprocessing.get_context("spawn")
@@ -226,6 +228,8 @@ def main() -> None:
             row = pool.apply(measured, (case,))
         shown = [f"{name} {row[name]}" for name in ("points", "output_sqnr_db", "seconds", "peak_mib") if name in row]
         print(case.key, *shown, sep="  ", flush=True)
+        if case.network != TIMED:  # seconds are true of one machine; they are kept where there is a goal for them
+            row = {name: value for name, value in row.items() if name not in ("seconds", "peak_mib")}
         rows[case.key] = row
         if arguments.write:
             file.write_text(json.dumps(rows, indent=1) + "\n")

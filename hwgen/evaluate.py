@@ -12,9 +12,10 @@ import numpy.typing as npt
 from .errors import HwgenError
 from .floatnet import FloatNetwork
 from .lower.evaluate import evaluate_tensors
-from .network import Network
+from .network import Add, Conv, Network
 from .quantize.frames import Frames, count, every_output, frames_per_batch, part, values_of
 from .quantize.prepare import prepared_again
+from .quantize.similarity import Similarity, coded_weights, similarity
 from .reference import quantize_input, run
 from .tools import WorkDone
 
@@ -25,18 +26,22 @@ class LayerQuality(TypedDict):
     """sqnr_db: signal to quantization noise ratio, ``10 log10(sum(float**2) / sum((float - quantized)**2))``.
 
     It includes the noise of the layers before. None where it is not a number (no noise, or no signal).
+    weight_similarity: the cosine of float and coded weights after chain normalisation (:mod:`.quantize.similarity`);
+    None for a layer without weights.
     """
 
     name: str
     sqnr_db: float | None
+    weight_similarity: float | None
 
 
 class Evaluation(TypedDict):
-    """Accuracies are 0..1, None without labels."""
+    """Accuracies are 0..1, None without labels. weight_similarity: of all layers, None without weights."""
 
     samples: int
     float_accuracy: float | None
     accuracy: float | None
+    weight_similarity: float | None
     layers: list[LayerQuality]
 
 
@@ -94,11 +99,21 @@ def evaluate(
             progress(min(start + batch, samples), samples, "evaluating")
 
     accuracies = None if labels is None else (right / samples).tolist()
+    weights = any(isinstance(layer, Conv | Add) for layer in network.layers)
+    alike = similarity(model, coded_weights(model, network)) if weights else Similarity({}, 1.0, 1.0)
     return {
         "samples": samples,
         "float_accuracy": None if accuracies is None else accuracies[0],
         "accuracy": None if accuracies is None else accuracies[1],
-        "layers": [{"name": name, "sqnr_db": _decibels(signal[name], noise[name])} for name in names],
+        "weight_similarity": alike.total if weights else None,
+        "layers": [
+            {
+                "name": name,
+                "sqnr_db": decibels(signal[name], noise[name]),
+                "weight_similarity": alike.layers.get(name),
+            }
+            for name in names
+        ],
     }
 
 
@@ -113,5 +128,6 @@ def _same_layers(float_network: FloatNetwork, network: Network) -> FloatNetwork:
     raise HwgenError("the quantized network was not made from this model; quantize the model again")
 
 
-def _decibels(signal: float, noise: float) -> float | None:
+def decibels(signal: float, noise: float) -> float | None:
+    """``10 log10(signal / noise)``; None where it is not a number (no noise, or no signal)."""
     return 10 * log10(signal / noise) if signal > 0 and noise > 0 else None

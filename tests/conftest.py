@@ -18,6 +18,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 
+@pytest.fixture(autouse=True)
+def no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parallel test runs set the width of a terminal; tables are as wide as in a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real models and data: ``HWGEN_DATA``, else ``../shared/data`` beside the repository."""

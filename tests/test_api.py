@@ -95,8 +95,7 @@ def test_a_budget_of_luts_is_kept_by_the_plan(tmp_path):
     options = {"codes": ("pot3", "e2m2"), "board": "icebreaker", "target_fps": 2000}
     result = demo_quantized(tmp_path / "n.npz", max_luts=budget, **options)
     assert {row["weight_bits"] for row in result["layers"] if row["kind"] == "conv"} == {3, 5}
-    # Fitted widths differ by a bit or two from those of the networks that the costs came from.
-    assert luts(tmp_path / "n.npz") == pytest.approx(budget, rel=0.1)
+    assert 0.8 * budget <= luts(tmp_path / "n.npz") <= budget
     with pytest.raises(HwgenError, match="too small"):
         demo_quantized(tmp_path / "n.npz", max_luts=10, **options)
 
@@ -110,10 +109,11 @@ def test_activation_bits_on_average(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_kib": 1.0, "max_luts": 10}, "leave one of --max-kib and --max-luts"),
+        ({"max_kib": 1.0, "max_luts": 10}, "give only one of --max-kib and --max-luts"),
         ({"max_luts": 10, "board": "icebreaker"}, "needs the board and the frames"),
         ({"target_fps": 10.0}, "give --max-luts as well"),
         ({"max_kib": 0.01}, "too small"),
+        ({"codes": ("pot3", "e2m1")}, "need a budget, --max-kib or --max-luts"),
         ({"max_kib": 1.0, "codes": ("best",)}, "code 'best' is not known"),
     ],
 )

@@ -13,7 +13,7 @@ from hwgen.lower import evaluate as evaluate_float
 from hwgen.quantize import quantize
 from hwgen.reference import quantize_input, run
 
-from .quantize.conftest import float_graph_of
+from .quantize.conftest import float_chain, float_graph_of
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +132,15 @@ def test_another_model_is_refused(model, data):
     for other in (renamed, larger, more):
         with pytest.raises(HwgenError, match="not made from this model"):
             evaluate(other, network, data[0], None)
+
+
+def test_weights_grow_more_similar_with_their_bits():
+    model, data = float_chain(0), np.random.default_rng(0).integers(0, 256, (30, 8, 9, 2)).astype(np.uint8)
+    results = [
+        evaluate(model, quantize(model, data, code=code, method="plain"), data, None) for code in ("pot3", "int8")
+    ]
+    coarse, fine = (result["weight_similarity"] for result in results)
+    assert 0.9 < coarse < fine < 1
+    layers = {layer["name"]: layer["weight_similarity"] for layer in results[0]["layers"]}
+    assert layers["pool1"] is None
+    assert 0.9 < layers["conv1"] < 1

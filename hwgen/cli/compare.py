@@ -132,7 +132,7 @@ def _show_layers(console: Console, scheme: Mapping[str, Any]) -> None:
         console,
         (
             *("layer", "code", ">weights", ">lowest", ">highest", ">levels", ">zeros", ">distinct", ">bits"),
-            *(">entropy", ">HAM", ">sHAM", ">weights dB", ">output dB"),
+            *(">entropy", ">HAM", ">sHAM", ">weights dB", ">output dB", ">sensitivity"),
         ),
         (
             (
@@ -150,6 +150,7 @@ def _show_layers(console: Console, scheme: Mapping[str, Any]) -> None:
                 ),
                 number(layer["weight_sqnr_db"], 1),
                 number(layer["output_sqnr_db"], 1),
+                "–" if layer["gradient_l1"] is None else f"{layer['gradient_l1']:.3g}",
             )
             for layer in scheme["layers"]
         ),

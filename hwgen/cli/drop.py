@@ -33,6 +33,7 @@ def drop(
 
 
 def _show(console: Console, result: Mapping[str, Any]) -> None:
+    samples = result["samples"]
     table(
         console,
         ("layer", ">weights", ">weight bits"),
@@ -47,7 +48,7 @@ def _show(console: Console, result: Mapping[str, Any]) -> None:
     rows(
         console,
         (
-            ("biases corrected on", f"{number(result['samples'])} inputs"),
+            ("biases", "as they were" if samples is None else f"corrected on {number(samples)} inputs"),
             ("network", result["network"]),
             ("identity", result["identity"]),
             ("seconds", number(result["seconds"], 1)),

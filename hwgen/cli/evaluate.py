@@ -1,4 +1,4 @@
-"""``hwgen eval``: float against quantized accuracy, and the signal-to-noise ratio of every layer."""
+"""``hwgen eval``: float against quantized accuracy, noise and similarity of weights of every layer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ def show_evaluation(console: Console, result: Mapping[str, Any]) -> None:
     """Print the layers' SQNR and the accuracies."""
     table(
         console,
-        ("layer", ">SQNR dB"),
-        ((short(layer["name"]), number(layer["sqnr_db"], 1)) for layer in result["layers"]),
+        ("layer", ">SQNR dB", ">weight similarity"),
+        (
+            (short(layer["name"]), number(layer["sqnr_db"], 1), number(layer["weight_similarity"], 4))
+            for layer in result["layers"]
+        ),
     )
     rows(
         console,
@@ -33,5 +36,7 @@ def show_evaluation(console: Console, result: Mapping[str, Any]) -> None:
             ("samples", number(result["samples"])),
             ("float accuracy", percent(result["float_accuracy"])),
             ("quantized accuracy", percent(result["accuracy"])),
+            ("output SQNR, dB", number(result["layers"][-1]["sqnr_db"], 1) if result["layers"] else "–"),
+            ("weight similarity", number(result["weight_similarity"], 4)),
         ),
     )

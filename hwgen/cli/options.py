@@ -125,8 +125,12 @@ ActScale = Annotated[
     str, typer.Option("--act-scale", metavar="WAY", help="What an activation's scale makes least: mse or kl.")
 ]
 Codes = Annotated[
-    str,
-    typer.Option("--codes", metavar="LIST", help="With --max-kib or --max-luts: the codes that layers choose from."),
+    str | None,
+    typer.Option(
+        "--codes",
+        metavar="LIST",
+        help="With --max-kib or --max-luts: the codes that layers choose from, instead of --code [pot3,e2m1,e2m2].",
+    ),
 ]
 MaxKib = Annotated[
     float | None,
@@ -142,7 +146,11 @@ CodeBoard = Annotated[str | None, typer.Option("--board", metavar="BOARD", help=
 CodeFps = Annotated[float | None, typer.Option("--target-fps", metavar="N", help="Frames per second of --max-luts.")]
 MeanActBits = Annotated[
     float | None,
-    typer.Option("--mean-act-bits", metavar="B", help="4, 6 or 8 bits for each activation, B on average."),
+    typer.Option(
+        "--mean-act-bits",
+        metavar="B",
+        help="4, 6 or 8 bits by activation, B on average over MACs.",
+    ),
 ]
 ChannelScale = Annotated[
     str,

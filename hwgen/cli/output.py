@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +17,9 @@ from rich.table import Table
 from hwgen.tools import Progress
 
 __all__ = ["Show", "execute", "number", "percent", "rows", "short", "table"]
+
+LEAST_TEXT = 8
+"""Characters that a column of text must have beside figures that are not folded."""
 
 Show = Callable[[Console, Mapping[str, Any]], None]
 """Prints a result for people."""
@@ -71,15 +75,37 @@ def _progress() -> Iterator[Progress]:
 def table(
     console: Console, headings: Sequence[str], lines: Iterable[Sequence[str]], *, title: str | None = None
 ) -> None:
-    """Print a table. A heading that starts with ``>`` aligns its column to the right."""
+    """Print a table. A heading that starts with ``>`` aligns its column to the right, being figures.
+
+    Where the console is too narrow, headings of figures stand word below word, and text is folded, but no figure.
+    """
+    cells = [tuple(line) for line in lines]
+    right = [heading.startswith(">") for heading in headings]
+    titles = [heading.lstrip(">") for heading in headings]
+    columns = list(zip(titles, *cells, strict=True))
+    narrow = sum(max(map(cell_len, column)) + 2 for column in columns) - 2 > console.width
+    if narrow:
+        titles = ["\n".join(text.split()) if figures else text for text, figures in zip(titles, right, strict=True)]
+    whole = not narrow or _narrow_width(titles, right, cells) <= console.width
     printed = Table(
         title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
     )
-    for heading in headings:
-        printed.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left", overflow="fold")
-    for line in lines:
+    printed.padding = (0, 1 if narrow else 2, 0, 0)  # right of a cell
+    for text, figures in zip(titles, right, strict=True):
+        justify: Literal["left", "right"] = "right" if figures else "left"
+        printed.add_column(text, justify=justify, overflow="fold", no_wrap=figures and whole)
+    for line in cells:
         printed.add_row(*line)
     console.print(printed)
+
+
+def _narrow_width(titles: Sequence[str], right: Sequence[bool], cells: Sequence[Sequence[str]]) -> int:
+    """The least width of a table with whole figures: text may be folded to :data:`LEAST_TEXT`."""
+    total = len(titles) - 1
+    for index, (text, figures) in enumerate(zip(titles, right, strict=True)):
+        widest = max(map(cell_len, [*text.split("\n"), *(line[index] for line in cells)]))
+        total += widest if figures else min(widest, LEAST_TEXT)
+    return total
 
 
 def rows(console: Console, pairs: Iterable[tuple[str, str]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from hwgen import api
+from hwgen.codes import names_of
 
 from .options import (
     ActBits,
@@ -42,7 +43,7 @@ def quantize(
     act_bits: ActBits = 8,
     method: Method = "auto",
     act_scale: ActScale = "mse",
-    codes: Codes = "pot3,e2m1,e2m2",
+    codes: Codes = None,
     max_kib: MaxKib = None,
     max_luts: CodeLuts = None,
     board: CodeBoard = None,
@@ -64,7 +65,7 @@ def quantize(
             act_bits=act_bits,
             method=method,
             act_scale=act_scale,
-            codes=[part.strip() for part in codes.split(",")],
+            codes=None if codes is None else names_of(codes),
             max_kib=max_kib,
             max_luts=max_luts,
             board=board,

@@ -5,8 +5,19 @@
 """
 
 from .book import Codebook, Rounding
-from .catalogue import CODES, codebook, text_of
+from .catalogue import CODES, codebook, names_of, text_of
 from .families import explicit, minifloat
 from .terms import Term, signed_terms
 
-__all__ = ["CODES", "Codebook", "Rounding", "Term", "codebook", "explicit", "minifloat", "signed_terms", "text_of"]
+__all__ = [
+    "CODES",
+    "Codebook",
+    "Rounding",
+    "Term",
+    "codebook",
+    "explicit",
+    "minifloat",
+    "names_of",
+    "signed_terms",
+    "text_of",
+]

@@ -33,7 +33,10 @@ from ..errors import HwgenError
 from .book import Codebook
 from .families import NOZERO, apot, explicit, logarithmic, minifloat, radix4, shiftcnn, sp2
 
-__all__ = ["CODES", "codebook", "text_of"]
+__all__ = ["CODES", "codebook", "names_of", "text_of"]
+
+_LEVELS = re.compile(rf"\s*(-?\d+|{NOZERO})\s*(,\s*(-?\d+|{NOZERO})\s*)+")
+"""A list of levels, which is one code."""
 
 _FAMILIES: tuple[tuple[Codebook, ...], ...] = (
     (minifloat(2, 1, "e2m1"), minifloat(3, 1, "e3m1"), minifloat(2, 2, "e2m2")),
@@ -81,6 +84,17 @@ def codebook(name: str) -> Codebook:
     raise HwgenError(
         f"code {name!r} is not known; choose one of {known}; or list integer levels: 0,1,-1,3, or 1,-1,3,{NOZERO}"
     )
+
+
+def names_of(text: str) -> list[str]:
+    """The codes listed in ``text``, each once: names between commas or spaces, lists of levels between spaces.
+
+    ``"e2m1,pot3 0,1,-1"`` are three. Nothing is checked but the form.
+    """
+    found: list[str] = []
+    for part in text.lower().split():
+        found += [part] if _LEVELS.fullmatch(part) else part.split(",")
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def text_of(book: Codebook) -> str:

@@ -3,8 +3,7 @@
 ``schemes.py``: what is compared. ``weights.py``: range, zeros, distinct values, bits and noise of the weights, from the
 weights alone. ``outputs.py``: what the network puts out, and its accuracy. ``groups.py``: classes taken together, which
 tells how far the bits may go where only kinds of objects matter. ``luts.py``: hardware at one rate for all.
-``comparison.py`` goes through the schemes, ``chart.py`` draws
-what it found.
+``sensitivity.py``: which layers mind. ``comparison.py`` goes through the schemes, ``chart.py`` draws what it found.
 """
 
 from .comparison import compare

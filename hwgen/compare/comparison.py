@@ -15,7 +15,7 @@ from ..boards import Board
 from ..errors import HwgenError
 from ..evaluate import evaluate
 from ..floatnet import FloatConv, FloatNetwork
-from ..network import Conv
+from ..network import Conv, Rewriting
 from ..quantize import quantize
 from ..quantize.frames import Frames, checked_frames, values_of
 from ..quantize.prepare import prepared_again
@@ -24,6 +24,7 @@ from .groups import Groups
 from .luts import Planner
 from .outputs import Judge, float_outputs
 from .schemes import Scheme, labels
+from .sensitivity import gradient_l1
 from .weights import layer_weights, total_weights
 
 __all__ = ["compare"]
@@ -57,9 +58,9 @@ def compare(
     Returns ``samples, float_accuracy, float_coarse_accuracy, board, clock_mhz, target_fps, schemes``, the last a list
     of ``name, code, method, act_bits, failed, seconds``, everything in :class:`TotalWeights`, ``output_sqnr_db``, what
     is in :class:`Accuracy` and in :class:`Hardware`, ``notes`` and ``layers``. A layer has what is in
-    :class:`LayerWeights`, and ``output_sqnr_db``, in which the noise of the layers before is included. A scheme that
-    this network cannot be quantized by has the reason in ``failed`` and no figures; :class:`HwgenError` when that holds
-    for all of them, and for data that cannot be used.
+    :class:`LayerWeights`, ``output_sqnr_db``, in which the noise of the layers before is included, and ``gradient_l1``,
+    see :func:`~.sensitivity.gradient_l1`. A scheme that this network cannot be quantized by has the reason in
+    ``failed`` and no figures; :class:`HwgenError` when that holds for all of them, and for data that cannot be used.
     """
     say = progress or (lambda line: None)
     planner = Planner(board, target_fps, clock_mhz)
@@ -68,13 +69,15 @@ def compare(
     say("running the float model")
     judge = Judge(float_outputs(model, frames), y, groups)
     rows: list[dict[str, Any]] = []
+    # Of the model as it is, and as methods rewrite it.
+    sensitivities: dict[Rewriting | None, dict[str, float | None]] = {}
     names = labels(schemes)
     for index, (scheme, name) in enumerate(zip(schemes, names, strict=True)):
         started = time.monotonic()
         row: dict[str, Any] = {"name": name, **asdict(scheme), "failed": None}
         tell = partial(_tell, say, f"scheme {index + 1} of {len(schemes)}, {name}")
         try:
-            row |= _figures(model, calibrated, frames, scheme, judge, planner, tell)
+            row |= _figures(model, calibrated, frames, scheme, judge, planner, sensitivities, tell)
         except HwgenError as error:
             row |= {"failed": str(error), **dict.fromkeys(FIGURES), "notes": [], "layers": []}
         rows.append({**row, "seconds": round(time.monotonic() - started, 3)})
@@ -102,6 +105,7 @@ def _figures(
     scheme: Scheme,
     judge: Judge,
     planner: Planner,
+    sensitivities: dict[Rewriting | None, dict[str, float | None]],
     say: Progress,
 ) -> dict[str, Any]:
     def report(done: int, total: int, text: str) -> None:
@@ -126,6 +130,10 @@ def _figures(
     layers = [layer for layer in network.layers if isinstance(layer, Conv)]
     pairs = [(real, layer) for layer in layers if isinstance(real := floats[layer.name], FloatConv)]
     rows = [layer_weights(*pair) for pair in pairs]
+    if network.rewriting not in sensitivities:
+        say("measuring what each layer's weights matter")
+        sensitivities[network.rewriting] = gradient_l1(rewritten, calibration)
+    matters = sensitivities[network.rewriting]
     noise = {row["name"]: row["sqnr_db"] for row in found["layers"]}
     return {
         **total_weights(pairs, rows),
@@ -133,5 +141,5 @@ def _figures(
         **judge.accuracy(actual),
         **planner.hardware(network),
         "notes": list(network.notes),
-        "layers": [{**row, "output_sqnr_db": noise[row["name"]]} for row in rows],
+        "layers": [{**row, "output_sqnr_db": noise[row["name"]], "gradient_l1": matters[row["name"]]} for row in rows],
     }

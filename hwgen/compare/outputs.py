@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from ..evaluate import decibels
 from ..floatnet import FloatNetwork
 from ..quantize.frames import Frames, count, every_output, frames_per_batch, part
 from .groups import Groups
-from .weights import decibels
 
 __all__ = ["Accuracy", "Judge", "float_outputs"]
 

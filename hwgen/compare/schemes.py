@@ -7,15 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ..codes import codebook
+from ..codes import codebook, names_of
 from ..errors import HwgenError
 from ..quantize.coded import OWN
 from ..quantize.methods import method_of
 
 __all__ = ["Scheme", "labels", "parse_schemes"]
-
-_LEVELS = re.compile(r"\s*(-?\d+|nozero)\s*(,\s*(-?\d+|nozero)\s*)+")
-"""A list of levels, which is one code."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,7 @@ def labels(schemes: Sequence[Scheme]) -> list[str]:
 
 
 def _codes(text: str) -> list[str]:
-    found: list[str] = []
-    for part in text.split():
-        found += [part] if _LEVELS.fullmatch(part) else part.split(",")
-    names = _distinct(name.lower() for name in found)
+    names = names_of(text)
     for name in names:
         if name != OWN:
             codebook(name)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
 from typing import TypedDict
 
 import numpy as np
 
+from ..evaluate import decibels
 from ..floatnet import FloatConv
 from ..network import Conv
 from ..storage import layer_storage
 
-__all__ = ["LayerWeights", "TotalWeights", "decibels", "layer_weights", "total_weights"]
+__all__ = ["LayerWeights", "TotalWeights", "layer_weights", "total_weights"]
 
 
 class LayerWeights(TypedDict):
@@ -103,11 +103,6 @@ def total_weights(pairs: Sequence[tuple[FloatConv, Conv]], rows: Sequence[LayerW
         "entropy_bits": sum(row["entropy_bits"] for row in rows),
         "best_bits": sum(row["best_bits"] for row in rows),
     }
-
-
-def decibels(signal: float, noise: float) -> float | None:
-    """``10 log10(signal / noise)``; None where it is not a number (no noise, or no signal)."""
-    return 10 * log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
 def _power(model: FloatConv, layer: Conv) -> tuple[float, float]:

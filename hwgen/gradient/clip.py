@@ -21,9 +21,9 @@ def clip_gradient(clip: tuple[float, float], result: Array, gradient: Array) -> 
     """
     lo, hi = clip
     if lo > -inf:
-        gradient = gradient * (result > lo)
+        gradient = np.where(result > lo, gradient, 0)
     if hi < inf:
-        gradient = gradient * (result < hi)
+        gradient = np.where(result < hi, gradient, 0)
     return gradient
 
 
@@ -34,4 +34,4 @@ def fixed_gradient(form: Fixed, values: Array, gradient: Array) -> Array:
     for the identity, and the format's limits for a clip.
     """
     codes = np.rint(values / values.dtype.type(form.scale))
-    return gradient * ((codes >= form.interval.lo) & (codes <= form.interval.hi))
+    return np.where((codes >= form.interval.lo) & (codes <= form.interval.hi), gradient, 0)

@@ -1,7 +1,8 @@
 """Derivatives of expressions, in reverse: from the gradient of a tree's value to that of its variable.
 
 A function without a derivative gets the mean of both sides in a corner, and zero at a step: what the symmetric
-difference quotient tends to, without the jump.
+difference quotient tends to, without the jump. Where it is infinitely steep, as a square root and a logarithm are at 0,
+or is not defined, it gets zero, too: the gradients are a metric, and one such value would drown all others.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ def expression_gradient(expression: Expression, x: Array, gradient: Array) -> Ar
     """``gradient`` (of the shape of ``x``) times the derivative of ``expression`` at every element of ``x`` (..., C).
 
     In the type of ``x``. Where the gradient of a part is zero it stays zero, however steep the part is: the branch
-    that a WHERE has not chosen does not count. Elsewhere NaN or infinity where there is no finite derivative, without
-    a warning.
+    that a WHERE has not chosen does not count. Zero, too, where the derivative of a part is not finite.
     """
     total = np.zeros_like(x)
     with np.errstate(all="ignore"):
@@ -69,7 +69,8 @@ def _backward(node: _Node, gradient: Array, total: Array) -> None:
     for slope, part in zip(_SLOPES[node.operation], node.arguments, strict=True):
         if slope is not None and part.varies:
             steepness = np.asarray(slope(node.value, *values), total.dtype)
-            _backward(part, np.where(gradient == 0, 0, gradient * steepness), total)
+            product = gradient * steepness
+            _backward(part, np.where((gradient != 0) & np.isfinite(product), product, 0), total)
 
 
 def _first_below(a: Array, b: Array) -> Any:

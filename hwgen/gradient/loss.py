@@ -4,6 +4,9 @@ Both are negative log likelihoods: of a class that the outputs are the logits of
 variance around the outputs. With labels or targets *drawn* from that very distribution the mean squared gradient is
 the diagonal of the Fisher information (Kunstner, Hennig and Balles 2019), the curvature of the expected loss; it needs
 no label of the data.
+
+What a network puts out beyond every number, as a logarithm does at 0, says nothing: it counts as a very unlikely class,
+or as right.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ __all__ = ["CrossEntropy", "Loss", "SquaredDistance", "drawn_labels", "drawn_tar
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
+
+BEYOND = 1e30
+"""The logit that stands for infinity: its differences are numbers even in float32."""
 
 Loss = Callable[[Mapping[str, Array], slice], tuple[Array, dict[str, Array]]]
 """The loss (N,) of each frame and the gradient (N, H, W, C) of every output that it depends on, from the outputs of
@@ -41,7 +47,7 @@ class CrossEntropy:
         given: Mapping[str, Any] = dict.fromkeys(outputs) if self.labels is None else _by_name(outputs, self.labels)
         losses, gradients = _no_loss(outputs), {}
         for name, labels in given.items():
-            logits = outputs[name]
+            logits = np.nan_to_num(outputs[name], nan=-BEYOND, posinf=BEYOND, neginf=-BEYOND)
             if logits.shape[3] < 2:
                 raise ValueError(f"cross-entropy needs an output of at least 2 channels, {name} has 1")
             if labels is None:
@@ -77,7 +83,9 @@ class SquaredDistance:
             wanted = np.asarray(targets)[frames]
             if wanted.shape != outputs[name].shape:
                 raise ValueError(f"targets of {name} must be {outputs[name].shape}, not {wanted.shape}")
-            difference = outputs[name] - wanted.astype(outputs[name].dtype)
+            finite = np.isfinite(outputs[name]) & np.isfinite(wanted)
+            wanted = wanted.astype(outputs[name].dtype)
+            difference = np.subtract(outputs[name], wanted, where=finite, out=np.zeros_like(outputs[name]))
             losses += np.square(difference).sum(axis=(1, 2, 3)) / 2
             gradients[name] = difference
         return losses, gradients

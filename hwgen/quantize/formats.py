@@ -23,7 +23,16 @@ from .kl import kl_scale
 from .mse import SortedValues
 from .requant import clip_limits
 
-__all__ = ["ACT_SCALES", "DEFAULT_ACT_SCALE", "LOGIT_BITS", "Format", "plan_formats", "scale_of", "wide_tensors"]
+__all__ = [
+    "ACT_SCALES",
+    "DEFAULT_ACT_SCALE",
+    "LOGIT_BITS",
+    "Format",
+    "Sharing",
+    "plan_formats",
+    "scale_of",
+    "wide_tensors",
+]
 
 LOGIT_BITS = 16
 """Bits of an output that no layer reads, signed. Its unit is twice the largest calibration value over 2**15: fine
@@ -75,6 +84,35 @@ def scale_of(name: str) -> FindScale:
     return ACT_SCALES[name]
 
 
+class Sharing:
+    """Which tensors of a network have a format of their own, and which take over another's."""
+
+    def __init__(self, network: FloatNetwork) -> None:
+        self._layers = {layer.name: layer for layer in network.layers}
+        self._readers = readers(network)
+
+    def free(self, name: str) -> bool:
+        """Whether the only reader of the tensor ``name`` may choose its format."""
+        layer = self._layers.get(name)
+        if layer is None or self._readers[name] > 1 or layer.fixed is not None:
+            return False
+        if moves_only(layer):
+            return self.free(layer.sources[0])
+        # An average has few scales to choose from, and so have codes that come with scales of their own.
+        return not isinstance(layer, FloatPool) and not (isinstance(layer, FloatConv) and layer.coded is not None)
+
+    def leaders(self) -> dict[str, str]:
+        """For every layer's output the tensor whose bits it has: its own, what it moves, or that of a Concat behind."""
+        leader: dict[str, str] = {}
+        for layer in self._layers.values():
+            source = layer.sources[0]
+            leader[layer.name] = leader.get(source, source) if moves_only(layer) else layer.name
+            if isinstance(layer, FloatConcat):
+                taken = {leader[name] for name in layer.sources if self.free(name)}
+                leader |= {name: layer.name for name, lead in leader.items() if lead in taken}
+        return leader
+
+
 def plan_formats(
     network: FloatNetwork,
     inputs: Mapping[str, Tensor],
@@ -103,7 +141,7 @@ class _Planner:
     ) -> None:
         self._samples, self._bits, self._find = samples, bits, find
         self._layers = {layer.name: layer for layer in network.layers}
-        self._readers, self._wide = readers(network), wide_tensors(network)
+        self._sharing, self._wide = Sharing(network), wide_tensors(network)
         self._formats = {name: Format(tensor.interval, tensor.scale) for name, tensor in inputs.items()}
 
     def run(self) -> dict[str, Format]:
@@ -148,7 +186,7 @@ class _Planner:
     def _shared(self, layer: FloatConcat, own: Format, samples: Samples) -> Format:
         """``own``, or the scale of some source in its place that spares the most channels a change of unit."""
         bound = [(name, shape[2]) for name, shape in zip(layer.sources, layer.input_shapes, strict=True)]
-        bound = [(name, channels) for name, channels in bound if not self._free(name)]
+        bound = [(name, channels) for name, channels in bound if not self._sharing.free(name)]
         scales = sorted({self._formats[name].scale for name, _ in bound})
         data, levels = SortedValues(samples.values), np.arange(own.interval.lo, own.interval.hi + 1)
         limit, *errors = data.squared_error(levels, [own.scale, *scales])
@@ -165,20 +203,10 @@ class _Planner:
         inside = target.interval.lo <= interval.lo and interval.hi <= target.interval.hi
         return inside and self._formats[name].scale == target.scale
 
-    def _free(self, name: str) -> bool:
-        """Whether the tensor's only reader may choose its format."""
-        layer = self._layers.get(name)
-        if layer is None or self._readers[name] > 1 or layer.fixed is not None:
-            return False
-        if moves_only(layer):
-            return self._free(layer.sources[0])
-        # An average has few scales to choose from, and so have codes that come with scales of their own.
-        return not isinstance(layer, FloatPool) and not (isinstance(layer, FloatConv) and layer.coded is not None)
-
     def _spread(self, layer: FloatConcat) -> None:
         """Ask every source that is free for the format of ``layer``."""
         for name in layer.sources:
-            if self._free(name):
+            if self._sharing.free(name):
                 self._take(name, self._formats[layer.name])
 
     def _take(self, name: str, target: Format) -> None:

@@ -147,7 +147,7 @@ def drop(network: Network, terms: int) -> Network:
     if not 1 <= terms < kept:
         raise HwgenError(f"terms must be 1 to {kept - 1}, fewer than the {kept} of the network, not {terms}")
     layers = tuple(_cut(layer, terms) if isinstance(layer, Conv) else layer for layer in network.layers)
-    note = f"nested codes are cut down to the first {terms} of {kept} terms"
+    note = f"nested codes are cut down to the first {terms} of {kept} terms."
     return replace(network, layers=layers, notes=(*network.notes, note))
 
 

@@ -1,9 +1,10 @@
 """A float network and calibration data to an integer network.
 
-1. Every tensor gets one scale, the one with the least squared error on the calibration data.
-2. Every channel's weights get the scale with the least output noise on the exact grid, and each weight the nearest
-   level or, by error feedback, one that makes good the errors of others.
-3. Every bias is corrected, layer by layer, on what the quantized layers before really put out.
+1. The float network is rewritten as the method wants it.
+2. Every tensor gets its bits and one scale, the one with the least squared error on the calibration data; every layer
+   with weights gets its code. Under a budget both differ from layer to layer.
+3. Layer by layer, each on what the quantized layers before really put out: every channel's weights get a scale on the
+   exact grid and each weight a level, by the method; every bias is corrected.
 
 What the model prescribes itself, codes of weights and formats of tensors, is taken instead where the grid allows it.
 """
@@ -11,9 +12,9 @@ What the model prescribes itself, codes of weights and formats of tensors, is ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,19 +43,17 @@ from .clips import readers
 from .coded import OWN
 from .concat import quantize_concat
 from .conv import quantize_conv
-from .formats import DEFAULT_ACT_SCALE, Format, plan_formats, scale_of
+from .formats import DEFAULT_ACT_SCALE, Format, Sharing, plan_formats, scale_of
 from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
 from .methods import DEFAULT_METHOD, Coder, Recipe, method_of
 from .notes import listed, remarks
 from .pool import quantize_pool
-from .precision import CodeBudget, choose_bits, choose_codes
+from .precision import CodeBudget, choosable, choose_bits, choose_codes
 from .prepare import prepared
 from .remap import quantize_remap
 from .table import quantize_table
 
 __all__ = ["quantize"]
-
-T = TypeVar("T")
 
 MAX_LEVEL = 1 << 16
 """The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
@@ -91,13 +90,16 @@ def quantize(
     method: how weights become codes, the text of ``--method`` (:mod:`hwgen.quantize.methods`). act_scale: what the
     scale of an activation makes least, "mse", the squared error, or "kl", the divergence of its distribution.
     layer_codes, layer_bits: codes of weights and bits of outputs of single layers, by name, where they differ from
-    ``code`` and ``act_bits``. codes: several codes and a budget, out of which each other layer gets its own.
-    mean_act_bits: each other layer gets 4, 6 or 8 bits, as many on average (:mod:`hwgen.quantize.precision`).
+    ``code`` and ``act_bits``; such a layer does not keep codes that the model holds. codes: several codes and a budget,
+    out of which each other layer gets its own instead of ``code``. mean_act_bits: each other layer gets 4, 6 or 8 bits
+    instead of ``act_bits``, as many on average (:mod:`hwgen.quantize.precision`).
 
     x: calibration data (N, H, W, C), raw values, any numeric dtype, a dict of such by name where there are several
-    inputs; a few hundred typical samples. The result does not depend on anything else: the same arguments give the same
-    network, bit for bit. Raises :class:`HwgenError` for data, a code, a method or a bit width that cannot be used, and
-    for a layer whose accumulator would get too wide.
+    inputs; a few hundred typical samples. The result does not depend on anything else: on one machine the same
+    arguments give the same network, bit for bit (another processor may sum floats in another order).
+
+    Raises :class:`HwgenError` for data, a code, a method, a bit width or a wish for a layer that cannot be used, for a
+    budget that is too small, and for a layer whose accumulator would get too wide.
     """
     own = code == OWN
     if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
@@ -118,23 +120,24 @@ def quantize(
     }
     rewriting = Rewriting(recipe.rewriting, OWN if own else text_of(book)) if recipe.rewriting else None
     network = prepared(network, inputs, book, own=own, recipe=recipe)
+    network = _without_codes(network, layer_codes or {})
+    if codes is not None and not recipe.keeps_code:
+        raise HwgenError(
+            f"method {recipe.text!r} makes codes of its own, which no budget can price; choose another method"
+        )
     total = samples + len(network.layers)
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     if codes is not None or mean_act_bits is not None:
         report(samples, total, "choosing a precision for each layer")
-    books = (
-        {}
-        if codes is None
-        else choose_codes(network, data, [_book(one) for one in codes.codes], codes.budget, codes.cost)
-    )
-    books |= {name: _book(one) for name, one in _of_convs(network, layer_codes or {}).items()}
+    books = _codebooks(network, data, layer_codes or {}, codes)
+    find = scale_of(act_scale)
     bits = dict.fromkeys((layer.name for layer in network.layers), act_bits)
-    bits |= {} if mean_act_bits is None else choose_bits(network, data, calibrated, mean_act_bits)
-    bits |= _of_layers(network, layer_bits or {})
+    bits |= {} if mean_act_bits is None else choose_bits(network, data, calibrated, mean_act_bits, find=find)
+    bits |= _bits(network, layer_bits or {})
     for each in bits.values():
         if not 2 <= each <= 8:
             raise HwgenError(f"activation bits must be 2 to 8, not {each}")
-    formats = plan_formats(network, inputs, calibrated, bits, scale_of(act_scale))
+    formats = plan_formats(network, inputs, calibrated, bits, find)
     frames = min(samples, CORRECTION_FRAMES, max(1, CORRECTION_VALUES // _peak_values(network)))
     chosen = np.sort(np.random.default_rng(0).permutation(samples)[:frames])
     layers: list[Layer] = []
@@ -164,21 +167,50 @@ def _book(code: str | Codebook) -> Codebook:
     return book
 
 
-def _of_layers(network: FloatNetwork, given: Mapping[str, T]) -> dict[str, T]:
-    """``given`` by layer name, all of which exist."""
-    unknown = sorted(set(given) - {layer.name for layer in network.layers})
-    if unknown:
-        raise HwgenError(f"there is no layer {unknown[0]!r}; `hwgen check` lists the layers of a model")
-    return dict(given)
+def _without_codes(network: FloatNetwork, names: Container[str]) -> FloatNetwork:
+    """``network`` in which the layers called ``names`` hold no codes of the model's: they get others."""
+    layers = [
+        replace(layer, coded=None) if isinstance(layer, FloatConv) and layer.name in names else layer
+        for layer in network.layers
+    ]
+    return replace(network, layers=tuple(layers))
 
 
-def _of_convs(network: FloatNetwork, given: Mapping[str, T]) -> dict[str, T]:
-    """``given`` by layer name, all of which have weights."""
+def _codebooks(
+    network: FloatNetwork, frames: Frames, wanted: Mapping[str, str | Codebook], budget: CodeBudget | None
+) -> dict[str, Codebook]:
+    """The codes of those layers that do not have the common one."""
     bare = {layer.name for layer in network.layers if not isinstance(layer, FloatConv)}
-    for name in _of_layers(network, given):
+    _check_names(network, wanted)
+    for name in wanted:
         if name in bare:
             raise HwgenError(f"layer {name!r} has no weights, so it can have no code")
-    return dict(given)
+    forced = {name: _book(code) for name, code in wanted.items()}
+    if budget is None:
+        return forced
+    return choose_codes(network, frames, [_book(code) for code in budget.codes], budget.budget, budget.costs, forced)
+
+
+def _bits(network: FloatNetwork, wanted: Mapping[str, int]) -> dict[str, int]:
+    """``wanted``, the bits of single tensors, for all that share a format with them."""
+    _check_names(network, wanted)
+    groups = {group[0]: group for group in choosable(network)}
+    leaders = Sharing(network).leaders()
+    for name in wanted:
+        if name not in groups:
+            why = "the network's outputs and the formats that a model prescribes have none to choose"
+            where = leaders[name] if leaders[name] != name and leaders[name] in groups else None
+            raise HwgenError(
+                f"the bits of layer {name!r} cannot be chosen: " + (f"they are those of {where!r}" if where else why)
+            )
+    return {member: bits for name, bits in wanted.items() for member in groups[name]}
+
+
+def _check_names(network: FloatNetwork, names: Iterable[str]) -> None:
+    known = {layer.name for layer in network.layers}
+    for name in names:
+        if name not in known:
+            raise HwgenError(f"there is no layer {name!r}; `hwgen check` lists the layers of a model")
 
 
 class _Walk:

@@ -20,15 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codebook, explicit
+from ..codes.families import MAX_LEVELS
 from .mse import SortedValues
 
 __all__ = ["MAX_TENSORS", "Sums", "least_noise", "pooled", "tensor_books", "tensor_sums"]
 
 MAX_TENSORS = 3
 """Tensors of one layer. Three of 4 bits already exceed what 8 bits of code can hold."""
-
-MAX_LEVELS = 256
-"""Levels of a code of 8 bits."""
 
 MAX_LEVEL = 1 << 16
 """The largest sum, as large as a level of any code may be."""

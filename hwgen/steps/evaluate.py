@@ -15,8 +15,9 @@ __all__ = ["evaluate"]
 def evaluate(network: PathLike, data: PathLike, *, progress: Progress | None = None) -> Result:
     """Compare the network file ``network`` with the float model beside it, on the ``x`` and ``y`` of ``data`` (.npz).
 
-    Returns ``network, samples, float_accuracy, accuracy, layers[] (name, sqnr_db), seconds``: accuracies are 0..1, or
-    None where there are no labels.
+    Returns ``network, samples, float_accuracy, accuracy, weight_similarity, layers[] (name, sqnr_db,
+    weight_similarity), seconds``: accuracies are 0..1, or None where there are no labels; similarities are cosines
+    after chain normalisation, None where there are no weights.
     """
     from .. import evaluate as evaluator
     from .. import store

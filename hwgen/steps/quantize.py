@@ -5,22 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import HwgenError
 from ..figures import layer_rows
 from ..files import check_writable, write_json
-from ..network import Conv
+from ..network import Conv, Network
 from ..tools import Progress
-from .common import (
-    PathLike,
-    Result,
-    Values,
-    fraction,
-    normalization_of,
-    result_of,
-    silent,
-    since,
-)
+from .common import PathLike, Result, Values, fraction, normalization_of, result_of, silent, since
+
+if TYPE_CHECKING:
+    from ..quantize import CodeBudget
 
 __all__ = ["CODES", "quantize"]
 
@@ -37,7 +32,7 @@ def quantize(
     act_bits: int = 8,
     method: str = "auto",
     act_scale: str = "mse",
-    codes: Sequence[str] = CODES,
+    codes: Sequence[str] | None = None,
     max_kib: float | None = None,
     max_luts: int | None = None,
     board: str | None = None,
@@ -53,9 +48,10 @@ def quantize(
     code: of all weights; act_bits: of all activations; method: how weights are rounded, ``name:option=value`` with
     several joined by ``+`` (:mod:`hwgen.quantize.methods`); act_scale: "mse" or "kl".
 
-    max_kib: KiB that the weights of all layers may take; each layer then gets one of ``codes`` instead of ``code``, so
-    that the outputs suffer least. max_luts: the same for the LUTs of the core on ``board`` at ``target_fps`` frames per
-    second. mean_act_bits: each activation gets 4, 6 or 8 bits, as many on average over multiply-accumulates.
+    max_kib: KiB that the weights of all layers may take; each layer then gets one of ``codes`` (default :data:`CODES`)
+    instead of ``code``, so that the outputs suffer least. max_luts: the same for the LUTs that the core is planned to
+    need on ``board`` at ``target_fps`` frames per second. mean_act_bits: each activation gets 4, 6 or 8 bits, as many
+    on average over multiply-accumulates.
 
     Returns ``network, name, identity, code, act_bits, method, samples, macs, parameters, layers[] (name, kind, shape,
     macs, weights, weight_bits, activation_bits, storage_bits, ham_bits, sham_bits, entropy_bits), storage (weights,
@@ -68,51 +64,43 @@ def quantize(
     from ..floatmodel import keep_model
     from ..importers import load_model
     from ..lower import lower
-    from ..lut_budget import lut_budget
+    from ..lut_budget import within_luts
     from ..storage import network_storage
 
     started = time.monotonic()
-    _check_budget(max_kib, max_luts, board, target_fps)
+    _check_budget(codes, max_kib, max_luts, board, target_fps)
+    choices = CODES if codes is None else tuple(codes)
     say = progress or silent
     model, output = Path(model), store.check_place(output)
     check_writable(output)
     float_network = lower(load_model(model), normalization_of(scale, mean, std))
     samples = load_data(calibration, float_network.inputs)
     x = samples.channel_last(float_network.inputs)
-    budget = None
-    if max_luts is not None:
-        assert board is not None
-        assert target_fps is not None
-        budget = lut_budget(
+
+    def quantized(budget: CodeBudget | None) -> Network:
+        return quantizer.quantize(
             float_network,
             x,
-            codes,
-            max_luts,
-            board=boards.board(board),
-            target_fps=target_fps,
+            code=code,
             act_bits=act_bits,
+            method=method,
+            act_scale=act_scale,
+            codes=budget,
+            mean_act_bits=mean_act_bits,
             progress=fraction(say),
         )
-    elif max_kib is not None:
-        budget = quantizer.CodeBudget(codes, max_kib)
-    network = quantizer.quantize(
-        float_network,
-        x,
-        code=code,
-        act_bits=act_bits,
-        method=method,
-        act_scale=act_scale,
-        codes=budget,
-        mean_act_bits=mean_act_bits,
-        progress=fraction(say),
-    )
+
+    if max_luts is not None and board is not None and target_fps is not None:
+        network = within_luts(quantized, choices, max_luts, boards.board(board), target_fps, act_bits)
+    else:
+        network = quantized(None if max_kib is None else quantizer.CodeBudget(choices, max_kib))
     keep_model(network, model, output)
     store.save(network, output)
     result = result_of(
         network=output,
         name=network.name,
         identity=store.identity(network),
-        code=code if budget is None else ",".join(codes),
+        code=code if max_kib is None and max_luts is None else ",".join(choices),
         act_bits=act_bits if mean_act_bits is None else mean_act_bits,
         method=method,
         samples=len(samples),
@@ -127,10 +115,18 @@ def quantize(
     return result
 
 
-def _check_budget(max_kib: float | None, max_luts: int | None, board: str | None, target_fps: float | None) -> None:
+def _check_budget(
+    codes: Sequence[str] | None,
+    max_kib: float | None,
+    max_luts: int | None,
+    board: str | None,
+    target_fps: float | None,
+) -> None:
     """Raise :class:`HwgenError` for options of a budget that do not belong together."""
+    if codes is not None and max_kib is None and max_luts is None:
+        raise HwgenError("several codes need a budget, --max-kib or --max-luts; for one code say --code")
     if max_kib is not None and max_luts is not None:
-        raise HwgenError("a budget is either KiB of weights or LUTs; leave one of --max-kib and --max-luts")
+        raise HwgenError("a budget is either KiB of weights or LUTs; give only one of --max-kib and --max-luts")
     if max_luts is not None and (board is None or target_fps is None):
         raise HwgenError("a budget of LUTs needs the board and the frames per second: --board and --target-fps")
     if max_luts is None and (board is not None or target_fps is not None):

@@ -6,16 +6,21 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from hwgen import api
-from hwgen.cli.output import number, percent, short
+from hwgen.cli.output import number, percent, short, table
 
 EVALUATION = {
     "network": "n.npz",
     "samples": 1200,
     "float_accuracy": 0.9833,
     "accuracy": None,
-    "layers": [{"name": "conv[1]", "sqnr_db": 21.25}, {"name": "dense", "sqnr_db": None}],
+    "weight_similarity": 0.991,
+    "layers": [
+        {"name": "conv[1]", "sqnr_db": 21.25, "weight_similarity": 0.98765},
+        {"name": "dense", "sqnr_db": None, "weight_similarity": None},
+    ],
 }
 SIMULATION = {"frames": 3, "mismatches": 0, "cycles_per_frame": 1234, "latency_cycles": 99, "first_difference": None}
 SIMULATION |= {"trace": False}
@@ -126,9 +131,9 @@ CASES = {
     "drop": (
         ("drop", "n", "--terms", "1", "-o", "m"),
         QUANTIZED | {"terms": 1, "samples": None, "notes": ["cut down to the first 1 of 2 terms"]},
-        ("conv1", "72", "c0ffee", "–", "note: cut down"),
+        ("conv1", "72", "c0ffee", "as they were", "note: cut down"),
     ),
-    "evaluate": (("eval", "n", "--data", "d"), EVALUATION, ("conv[1]", "21.2", "98.33 %", "–", "1,200")),
+    "evaluate": (("eval", "n", "--data", "d"), EVALUATION, ("conv[1]", "21.2", "0.9877", "98.33 %", "–", "1,200")),
     "compare": (
         ("compare", "m", "--calib", "c"),
         COMPARED,
@@ -155,7 +160,6 @@ CASES = {
 
 @pytest.mark.parametrize("function", CASES)
 def test_table(hwgen, monkeypatch, function):
-    monkeypatch.delenv("COLUMNS", raising=False)  # parallel test runs set it
     arguments, result, expected = CASES[function]
     monkeypatch.setattr(api, function, lambda *args, **kwargs: result)
     code, out, err = hwgen(*arguments)
@@ -252,6 +256,45 @@ def test_unsupported_model_is_an_answer_and_an_error(hwgen, monkeypatch):
     code, out, err = hwgen("check", "m", "--json")
     assert (code, err) == (2, "error: node 'x' (Loop) is not supported\n")
     assert json.loads(out) == result
+
+
+LONG = ["e2m1 mmse:tensors=2,budget=5", "pot3-nozero feedback"]
+FIGURES = ["1,234,567,890", "12.50", "98.61 %"]
+
+
+def printed(width):
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    with console.capture() as capture:
+        table(console, ("scheme", ">weights stored", ">output dB", ">accuracy"), [[name, *FIGURES] for name in LONG])
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    assert max(map(len, lines)) <= width
+    return lines
+
+
+def test_a_wide_console_folds_nothing():
+    heading, *lines = printed(80)
+    assert heading.split("  ")[-3:] == ["weights stored", "output dB", "accuracy"]
+    assert lines == [
+        "e2m1 mmse:tensors=2,budget=5   1,234,567,890      12.50   98.61 %",
+        "pot3-nozero feedback           1,234,567,890      12.50   98.61 %",
+    ]
+
+
+@pytest.mark.parametrize("width", [64, 50, 42, 38])
+def test_a_narrow_console_folds_text_and_headings_but_no_figure(width):
+    lines = printed(width)
+    assert [line.split() for line in lines[:2]] == [["weights", "output"], ["scheme", "stored", "dB", "accuracy"]]
+    shown = [line for line in lines if line.endswith("%")]
+    assert len(shown) == 2
+    assert all(" ".join(line.split()).endswith(" ".join(FIGURES)) for line in shown)
+
+
+@pytest.mark.parametrize("width", [80, 50, 38, 24])
+def test_a_table_loses_no_character(width):
+    """Not even where there is no room for a figure in one line."""
+    headings = ["scheme", "weights stored", "output dB", "accuracy"]
+    expected = "".join([*headings, *LONG, *FIGURES, *FIGURES])
+    assert sorted("".join(printed(width)).replace(" ", "")) == sorted(expected.replace(" ", ""))
 
 
 def test_short():

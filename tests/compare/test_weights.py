@@ -9,7 +9,8 @@ import pytest
 from hwgen import boards
 from hwgen.codes import codebook
 from hwgen.compare import compare, parse_schemes
-from hwgen.compare.weights import decibels, layer_weights, total_weights
+from hwgen.compare.weights import layer_weights, total_weights
+from hwgen.evaluate import decibels
 from hwgen.quantize import quantize
 from hwgen.storage import network_storage
 

@@ -73,6 +73,20 @@ def test_the_branch_not_taken_does_not_count():
     assert expression_gradient(expression, x, np.ones_like(x)).tolist() == [[0.0], [0.0], [0.25]]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_where_there_is_no_finite_derivative_it_is_zero(dtype):
+    """As a metric: one infinity would drown all other gradients. Nor does it become NaN further back."""
+    x, given = np.array([-1.0, 0.0, 4.0], dtype), np.array([2.0, 2.0, 2.0], dtype)
+    root, log = (Apply(operation, (X,)) for operation in (Operation.SQRT, Operation.LOG))
+    assert expression_gradient(root, x, given).tolist() == [0.0, 0.0, 0.5]
+    assert expression_gradient(log, x, given).tolist() == [-2.0, 0.0, 0.5]
+    half = Apply(Operation.POW, (X, constant(0.5)))
+    assert expression_gradient(half, x, given).tolist() == [0.0, 0.0, 0.5]
+    scaled = Apply(Operation.MUL, (constant(0.0), Apply(Operation.MUL, (root, root))))
+    assert expression_gradient(scaled, x, given).tolist() == [0.0, 0.0, 0.0]
+    assert expression_gradient(root, x, np.full(3, 3e38 if dtype == np.float32 else 1e308, dtype))[1] == 0
+
+
 def test_powers_at_zero():
     """``x**2`` and ``x**0`` have a derivative at 0 and below, which the formulas alone miss."""
     x = np.array([-2.0, 0.0, 3.0])

@@ -109,7 +109,7 @@ def test_the_result_is_reproducible_and_progress_arrives(float_network):
 
 def test_name_notes_and_normalization_travel_along(float_network):
     model = replace(float_network(1), notes=("Softmax left out",))
-    network = quantize(model, frames(10))
+    network = quantize(model, frames(10), method="plain")
     assert (network.name, network.notes, network.normalization) == (model.name, model.notes, model.normalization)
 
 
@@ -234,7 +234,7 @@ def test_formats_that_the_model_prescribes_are_taken(float_network):
     formats = [Fixed(2.0**-e, Interval.of_bits(b, signed=True)) for e, b in ((5, 8), (5, 8), (4, 6), (5, 9), (6, 8))]
     layers = [replace(layer, fixed=fixed) for layer, fixed in zip(model.layers, formats, strict=True)]
     model = replace(model, inputs=(FloatInput("input", (8, 9, 2), fixed=formats[0]),), layers=tuple(layers))
-    network = quantize(model, frames(20), code=INTEGERS)
+    network = quantize(model, frames(20), code=INTEGERS, method="plain")
     for tensor, fixed in zip(network.tensors.values(), (formats[0], *formats), strict=True):
         assert tensor.scale == fixed.scale
         assert tensor.interval.lo >= fixed.interval.lo
@@ -247,7 +247,7 @@ def test_a_format_off_the_grid_gives_way_and_is_remarked(float_network):
     model = float_network(1)
     layers = list(model.layers)
     layers[3] = replace(layers[3], fixed=Fixed(0.0123, Interval(0, 127)))
-    network = quantize(replace(model, layers=tuple(layers)), frames(20))
+    network = quantize(replace(model, layers=tuple(layers)), frames(20), method="plain")
     assert 0.0123 / 1.1 < network.tensor("pool2").scale < 0.0123 * 2
     assert [note.split(":")[0] for note in network.notes] == ["pool2"]
     assert network.notes[0].endswith("off the grid of requantization factors.")
@@ -287,7 +287,7 @@ def test_an_input_format_of_nine_bits_gives_way_and_is_remarked(float_network):
     """TFLite's 8 bits with a zero point, as integers around zero."""
     model = float_network(1)
     model = replace(model, inputs=(FloatInput("input", (8, 9, 2), fixed=Fixed(0.02, Interval(-211, 44))),))
-    network = quantize(model, frames(20))
+    network = quantize(model, frames(20), method="plain")
     assert network.input.interval == Interval(-128, 127)
     assert network.notes == (
         "input: the model's number format needs more than the 8 bits of an input; another unit takes its place.",

@@ -6,12 +6,14 @@ import pytest
 
 from hwgen.codes import CODES
 from hwgen.errors import HwgenError
-from hwgen.floatnet import Fixed, FloatConv
+from hwgen.floatnet import Coded, Fixed, FloatAdd, FloatConv, FloatInput, FloatNetwork
 from hwgen.interval import Interval
 from hwgen.network import Conv
 from hwgen.quantize import quantize
 from hwgen.quantize.activations import collect
-from hwgen.quantize.precision import BITS, CodeBudget, choose_bits, choose_codes, kibibytes
+from hwgen.quantize.precision import BITS, CodeBudget, choosable, choose_bits, choose_codes, reads_of
+
+from .conftest import random_conv
 
 BOOKS = [CODES[name] for name in ("pot3", "e2m1", "e2m2")]
 
@@ -20,18 +22,27 @@ def pixels(count=40):
     return {"input": np.random.default_rng(0).integers(0, 256, (count, 8, 9, 2)).astype(np.uint8)}
 
 
+def kib(layer, book):
+    return layer.weight.size * book.bits / 8192
+
+
+def stored(network):
+    """KiB of the weights of a quantized network."""
+    return sum(layer.codes.size * layer.codebook.bits for layer in network.layers if isinstance(layer, Conv)) / 8192
+
+
 def convs(network):
     return [layer for layer in network.layers if isinstance(layer, FloatConv)]
 
 
 def spent(network, chosen):
-    return sum(kibibytes(layer, chosen[layer.name]) for layer in convs(network))
+    return sum(kib(layer, chosen[layer.name]) for layer in convs(network))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_codes_keep_to_the_budget_and_more_of_it_never_hurts(float_network, seed):
     network = float_network(seed)
-    least, most = (sum(kibibytes(layer, book) for layer in convs(network)) for book in (BOOKS[0], BOOKS[-1]))
+    least, most = (sum(kib(layer, book) for layer in convs(network)) for book in (BOOKS[0], BOOKS[-1]))
     before = None
     for share in (0, 0.3, 0.6, 1):
         budget = least + share * (most - least)
@@ -45,27 +56,27 @@ def test_codes_keep_to_the_budget_and_more_of_it_never_hurts(float_network, seed
 
 
 def test_too_small_a_budget_is_one_sentence(float_network):
-    with pytest.raises(HwgenError, match="too small"):
+    with pytest.raises(HwgenError, match="too small a budget"):
         choose_codes(float_network(0), pixels(), BOOKS, 0.01)
 
 
 def test_the_layer_that_the_output_minds_gets_the_finer_code(float_network):
-    """A layer whose output the next one multiplies by nearly nothing does not matter."""
-    network = float_network(1)
-    first, last = (convs(network)[i] for i in (0, -1))
-    quiet = [replace(layer, weight=1e-4 * layer.weight) if layer is last else layer for layer in network.layers]
-    size = kibibytes(first, BOOKS[1]) + sum(kibibytes(layer, BOOKS[0]) for layer in convs(network)[1:])
-    # The last layer's own errors shrink along with its weights; what stays is that the first one's no longer count.
-    loud = choose_codes(network, pixels(), BOOKS[:2], size)
-    assert loud["conv1"] == BOOKS[1]
-    assert spent(replace(network, layers=tuple(quiet)), loud) <= size + 1e-9
+    """Two layers of one size side by side, of which the sum takes nearly nothing of one: the other gets the bits."""
+    rng = np.random.default_rng(0)
+    shape = (8, 9, 2)
+    pair = [random_conv(rng, name, "input", shape, 4, (3, 3), pads=(1,) * 4) for name in ("one", "two")]
+    for factors, finer in (((1.0, 1e-3), "one"), ((1e-3, 1.0), "two")):
+        total = FloatAdd("sum", ("one", "two"), factors, np.zeros(4), (8, 9, 4))
+        network = FloatNetwork("n", (FloatInput("input", shape),), (*pair, total), ("sum",))
+        chosen = choose_codes(network, pixels(), BOOKS[:2], kib(pair[0], BOOKS[0]) + kib(pair[1], BOOKS[1]))
+        assert [name for name, book in chosen.items() if book == BOOKS[1]] == [finer]
 
 
 def test_the_prediction_ranks_choices_as_the_outputs_do(float_network):
     """Of all mixtures of two codes within the budget, the chosen one is among the best in output noise."""
     network, data = float_network(1), pixels(200)
     names = [layer.name for layer in convs(network)]
-    sizes = {(layer.name, book.name): kibibytes(layer, book) for layer in convs(network) for book in BOOKS}
+    sizes = {(layer.name, book.name): kib(layer, book) for layer in convs(network) for book in BOOKS}
     budget = sum(sizes[name, "e2m1"] for name in names)
 
     def noise(books):
@@ -114,15 +125,77 @@ def test_a_prescribed_format_has_no_choice(float_network):
     assert "conv2" not in choose_bits(network, pixels(), collect(network, pixels()), 5)
 
 
-def test_every_layer_gets_its_code(float_network):
+def test_every_layer_gets_its_code_and_forced_ones_count(float_network):
     network, data = float_network(0), pixels()
-    least = sum(kibibytes(layer, BOOKS[0]) for layer in convs(network))
-    budget = CodeBudget(("pot3", "e2m1"), 1.2 * least)
+    least = sum(kib(layer, BOOKS[0]) for layer in convs(network))
+    budget = CodeBudget(("pot3", "e2m1"), 2.0 * least)
     quantized = quantize(network, data, codes=budget, method="plain")
     chosen = choose_codes(network, data, BOOKS[:2], budget.budget)
     assert {layer.name: layer.codebook for layer in quantized.layers if isinstance(layer, Conv)} == chosen
     forced = quantize(network, data, codes=budget, layer_codes={"conv1": "int8"}, layer_bits={"conv1": 3})
     assert (forced.layers[0].codebook, forced.layers[0].output.interval.bits) == (CODES["int8"], 3)
+    assert stored(forced) <= budget.budget
+
+
+def with_codes(network, name, bits=4):
+    """The layer ``name`` holds codes of the model's own."""
+    (layer,) = (layer for layer in network.layers if layer.name == name)
+    levels = np.rint(layer.weight / np.abs(layer.weight).max() * (2 ** (bits - 1) - 1)).astype(np.int64)
+    coded = Coded(levels, np.ones(len(levels)))
+    layers = [
+        replace(layer, weight=levels.astype(float), coded=coded) if layer.name == name else layer
+        for layer in network.layers
+    ]
+    return replace(network, layers=tuple(layers))
+
+
+def test_codes_of_the_model_count_and_give_way_only_to_a_wish(float_network):
+    network, data = with_codes(float_network(0), "conv2"), pixels()
+    least = sum(kib(layer, BOOKS[1 if layer.name == "conv2" else 0]) for layer in convs(network))
+    quantized = quantize(network, data, codes=CodeBudget(("pot3", "e2m2"), least), method="plain")
+    books = {layer.name: layer.codebook.name for layer in quantized.layers if isinstance(layer, Conv)}
+    assert books == {"conv1": "pot3", "conv2": "int4", "dense": "pot3"}
+    assert stored(quantized) <= least
+    with pytest.raises(HwgenError, match="too small a budget"):
+        quantize(network, data, codes=CodeBudget(("pot3", "e2m2"), 0.99 * least), method="plain")
+    wished = quantize(network, data, layer_codes={"conv2": "pot3"}, method="plain")
+    assert wished.layers[2].codebook == CODES["pot3"]
+
+
+@pytest.mark.parametrize("method", ["fixing", "layering", "mmse:tensors=2", "shift"])
+def test_a_method_with_codes_of_its_own_has_no_budget(float_network, method):
+    with pytest.raises(HwgenError, match="makes codes of its own"):
+        quantize(float_network(0), pixels(), codes=CodeBudget(("pot3",), 1.0), method=method)
+
+
+@pytest.mark.parametrize("mean", [4.2, 5, 6.3, 7.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_holds_for_the_formats_that_tensors_get(float_graph, mean, seed):
+    """Concatenations ask others for their format: those are one choice."""
+    network = float_graph(seed)
+    rng = np.random.default_rng(0)
+    data = {"left": rng.normal(0, 1, (40, 8, 9, 2)), "right": rng.normal(0, 1, (40, 8, 9, 3))}
+    quantized = quantize(network, data, mean_act_bits=mean, method="plain")
+    groups = choosable(network)
+    assert any(len(group) > 1 for group in groups) or seed
+    reads = reads_of(network)
+    names = [name for group in groups for name in group]
+    bits = {name: quantized.tensor(name).interval.bits for name in names}
+    # An interval that a clip narrows may have fewer bits than its tensor was given.
+    assert sum(bits[name] * reads[name] for name in names) <= mean * sum(reads[name] for name in names)
+
+
+def test_bits_of_a_shared_format_are_asked_for_where_they_are_chosen(float_graph):
+    network = float_graph(0)
+    rng = np.random.default_rng(0)
+    data = {"left": rng.normal(0, 1, (40, 8, 9, 2)), "right": rng.normal(0, 1, (40, 8, 9, 3))}
+    quantized = quantize(network, data, layer_bits={"merged": 5}, method="plain")
+    assert quantized.tensor("merged").interval.bits == 5
+    assert quantized.tensor("merged").scale == quantized.tensor("grouped").scale
+    with pytest.raises(HwgenError, match=r"'grouped' cannot be chosen: they are those of 'merged'"):
+        quantize(network, data, layer_bits={"grouped": 5}, method="plain")
+    with pytest.raises(HwgenError, match=r"'logits' cannot be chosen: the network's outputs"):
+        quantize(network, data, layer_bits={"logits": 5}, method="plain")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +206,8 @@ def test_every_layer_gets_its_code(float_network):
         ({"layer_codes": {"conv1": "pot9"}}, "code 'pot9' is not known"),
         ({"layer_bits": {"conv9": 4}}, "there is no layer 'conv9'"),
         ({"layer_bits": {"conv1": 9}}, "activation bits must be 2 to 8, not 9"),
+        ({"layer_bits": {"pool1": 4}}, "'pool1' cannot be chosen: they are those of 'conv1'"),
+        ({"codes": CodeBudget((), 1.0)}, "needs codes to choose from"),
         ({"act_scale": "best"}, "chosen by mse or kl, not by 'best'"),
     ],
 )

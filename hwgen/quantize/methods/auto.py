@@ -21,11 +21,11 @@ from ...floatnet import FloatConv, FloatNetwork
 from ..gram import ROWS, Real, as_matrices
 from ..scales import CodedWeights
 from . import feedback, gpfq
-from .method import Method
+from .method import Method, option
 from .plain import plain
 from .problem import Coder, Problem
 from .quadratic import Quadratic
-from .rows import MAX_INPUTS, VALUES, coded_on_rows
+from .rows import VALUES, coded_on_rows, is_wide
 from .search import searched
 
 __all__ = ["Auto", "Effort", "plan_efforts"]
@@ -57,7 +57,7 @@ class Auto(Method):
 
     name: ClassVar[str] = "auto"
 
-    seconds: float = 60.0
+    seconds: float = option(60.0, 0)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         convs = [layer for layer in network.layers if isinstance(layer, FloatConv)]
@@ -83,7 +83,7 @@ def _seconds(layer: FloatConv, effort: Effort) -> float:
     if not effort.walks:
         return 0.0
     inputs, groups = layer.weight[0].size, layer.groups
-    if inputs > MAX_INPUTS:
+    if is_wide(layer):
         steps = len(layer.weight) * VALUES * (2 * effort.scales + 1) * (2 + 2 * effort.passes)
         return steps / STEP_RATE
     products = groups * inputs**2 * (2 * ROWS + 3 * inputs)
@@ -97,13 +97,15 @@ def code(problem: Problem, effort: Effort) -> CodedWeights:
     if not effort.walks:
         return replace(coded, note="auto took plain rounding, because of the time limit")
     tried = f"{2 * effort.scales + 1} scales, {effort.passes} rounds of descent"
-    if problem.inputs > MAX_INPUTS:
+    if is_wide(problem.layer):
         coded = coded_on_rows(problem, effort.scales, effort.passes)
         return replace(coded, note=f"auto took path following on samples, {tried}, because of many inputs")
     quadratic = Quadratic.of(problem)
     book = coded.codebook
-    for walk in (feedback.rounding(quadratic, book), gpfq.rounding(problem, book))[: effort.walks]:
-        coded = searched(problem, coded, quadratic, walk, effort.scales, effort.passes)
+    # One after the other: each holds matrices as large as the moments.
+    walks = (lambda: feedback.rounding(quadratic, book)), (lambda: gpfq.rounding(problem, book))
+    for walk in walks[: effort.walks]:
+        coded = searched(problem, coded, quadratic, walk(), effort.scales, effort.passes)
     return replace(
         coded, note=f"auto took {NAMES[effort.walks]}, {tried}", gain_db=_gain(problem, quadratic, start, coded)
     )

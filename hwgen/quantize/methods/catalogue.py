@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 
 from ...codes import Codebook
@@ -47,8 +48,13 @@ class Recipe:
     @property
     def rewriting(self) -> str:
         """The text of those that rewrite the network; empty if none does."""
-        parts = zip(self.text.split("+"), self.methods, strict=True)
-        return "+".join(part.strip() for part, method in parts if type(method).rewrite is not Method.rewrite)
+        parts = zip(_parts(self.text), self.methods, strict=True)
+        return "+".join(part for part, method in parts if type(method).rewrite is not Method.rewrite)
+
+    @property
+    def keeps_code(self) -> bool:
+        """Whether every layer gets the code that it is asked to have."""
+        return all(method.keeps_code for method in self.methods)
 
     def rewrite(self, network: FloatNetwork, codebook: Codebook) -> FloatNetwork:
         """``network`` as all of them rewrite it, one after the other. A note names those that changed nothing."""
@@ -62,7 +68,7 @@ class Recipe:
         """The coder of the one that has one, else the default's. ``network`` is already rewritten."""
         coders = [coder for method in self.methods if (coder := method.coder(network, codebook)) is not None]
         if len(coders) > 1:
-            raise HwgenError(f"method {self.text!r} rounds weights in {len(coders)} ways; leave one of them")
+            raise HwgenError(f"method {self.text!r} rounds weights in {len(coders)} ways; give only one of them")
         default = METHODS[DEFAULT_METHOD]().coder(network, codebook)
         assert default is not None
         return coders[0] if coders else default
@@ -72,7 +78,12 @@ def method_of(text: str | Recipe) -> Recipe:
     """The recipe written as ``text``; :class:`HwgenError` for a name, an option or a value that does not exist."""
     if isinstance(text, Recipe):
         return text
-    return Recipe(text, tuple(_method(part.strip()) for part in text.split("+")))
+    return Recipe(text, tuple(_method(part) for part in _parts(text)))
+
+
+def _parts(text: str) -> list[str]:
+    """The texts of the methods that ``text`` joins. A ``+`` with no name behind it may be part of a number: 1e+3."""
+    return [part.strip() for part in re.split(r"\+(?=\s*[A-Za-z])", text)]
 
 
 def _method(text: str) -> Method:
@@ -87,6 +98,8 @@ def _method(text: str) -> Method:
         if key not in types:
             known = f"its options are {', '.join(types)}" if types else "it has no options"
             raise HwgenError(f"method {name!r} has no option {key!r}; {known}")
+        if key in given:
+            raise HwgenError(f"option {key!r} of method {name!r} is given twice; leave one of them")
         given[key] = _value(name, key, value, str(types[key]))
     return kind(**given)
 

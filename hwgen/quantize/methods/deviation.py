@@ -18,7 +18,7 @@ from ...codes import Codebook
 from ...errors import HwgenError
 from ...floatnet import FloatNetwork
 from ..scales import CodedWeights, with_levels
-from .method import Method
+from .method import Method, choice, option
 from .problem import Coder, Problem
 from .saturation import DENSITIES, optimal_clip, scales_at
 
@@ -31,23 +31,20 @@ Real = npt.NDArray[np.float64]
 class Deviation(Method):
     """See the module's text.
 
-    clip: in sigma; by default the one with the least squared error on those Gaussian weights that are not pruned.
-    prune: ``k`` in sigma, as in ``prune=0.5``, or the share of weights that become 0, as in ``prune=40%``, those of the
-    least magnitude. By default each weight becomes the nearest level, 0 among them. per: "channel" (default) or
-    "layer", what has a sigma, and a share, of its own.
+    clip: in sigma, 0.01 to 100; by default the one with the least squared error on those Gaussian weights that are not
+    pruned. prune: ``k`` in sigma, as in ``prune=0.5``, or the share of weights that become 0, as in ``prune=40%``,
+    those of the least magnitude. By default each weight becomes the nearest level, 0 among them. per: "channel"
+    (default) or "layer", what has a sigma, and a share, of its own.
     """
 
     name: ClassVar[str] = "deviation"
 
-    clip: float | None = None
+    clip: float | None = option(None, 0.01, 100)
     prune: str | None = None
-    per: str = "channel"
+    per: str = choice("channel", "layer")
 
     def __post_init__(self) -> None:
-        if self.clip is not None and not 0 < self.clip < np.inf:
-            raise HwgenError(f"clip must be a positive number of standard deviations, not {self.clip:g}")
-        if self.per not in ("channel", "layer"):
-            raise HwgenError(f"per must be channel or layer, not {self.per!r}")
+        super().__post_init__()
         self.threshold()
 
     def threshold(self) -> tuple[float, bool]:
@@ -75,6 +72,7 @@ class Deviation(Method):
         limits = prune_limits(rows, value) if share else value * sigma_of(rows)
         clip = self.clip or default_clip(book, _gaussian_limit(value) if share else value, pruning)
         clips, limits = (per.repeat(len(weight) // len(rows)) for per in (clip * sigma_of(rows), limits))
+        clips = clips * weight.reshape(len(weight), -1).any(axis=1)
         scale, mul, shift = scales_at(clips, book, problem.ratio)
         shape = (-1, 1, 1, 1)
         if pruning:

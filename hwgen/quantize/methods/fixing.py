@@ -21,17 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codes import CODES, Codebook, explicit, signed_terms
-from ...errors import HwgenError
+from ...codes.families import MAX_LEVELS
 from ...floatnet import FloatConv, FloatNetwork
+from ...storage import entropy
 from ..scales import CodedWeights, on_grid, with_levels
-from .method import Method
+from .method import Method, option
 from .problem import Coder, Problem
 
 __all__ = [
     "UNIT",
     "Centres",
     "Fixing",
-    "entropy",
     "find_centres",
     "merged",
     "normalised",
@@ -54,8 +54,6 @@ SIGMA, SIGMA_MAX, SIGMA_MIN = 0.0025, 0.05, 2.0**-30
 """The sigma of the third quartile, and its limits."""
 
 MAX_TERMS = 4
-MAX_LEVELS = 256
-"""Levels of a layer's codebook."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,9 @@ class Fixing(Method):
     """See the module's text. terms: the most powers of two that a centre is the sum of, 1 to 4."""
 
     name: ClassVar[str] = "fixing"
+    keeps_code: ClassVar[bool] = False
 
-    terms: int = MAX_TERMS
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.terms <= MAX_TERMS:
-            raise HwgenError(f"terms must be 1 to {MAX_TERMS}, not {self.terms}")
+    terms: int = option(MAX_TERMS, 1, MAX_TERMS)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         weights = [layer.weight for layer in network.layers if isinstance(layer, FloatConv)]
@@ -124,13 +119,13 @@ class Centres:
         if not mu.size:
             return ""
         fixed = self.fix(mu)
-        counts = {level: len(signed_terms(level)) for level in np.unique(fixed).tolist()}
-        most = max(counts.values())
-        single = np.isin(fixed, [level for level, terms in counts.items() if terms <= 1]).mean()
+        levels, counts = np.unique(fixed, return_counts=True)
+        terms = np.array([len(signed_terms(level)) for level in levels.tolist()])
+        single = counts[terms <= 1].sum() / counts.sum()
         return (
-            f"weights are fixed to {len(counts)} values for the whole network, sums of at most {most} powers of two, "
-            f"{100 * single:.0f} % of them zero or a single one, in place of the code asked for; an engine that "
-            f"decodes them and takes a cycle per power of two would store {entropy(fixed):.2f} bits per weight"
+            f"weights are fixed to {levels.size} values for the whole network, sums of at most {terms.max()} powers of "
+            f"two, {100 * single:.0f} % of them zero or a single one, in place of the code asked for; an engine that "
+            f"decodes them and takes a cycle per power of two would store {entropy(counts):.2f} bits per weight"
         )
 
 
@@ -215,10 +210,3 @@ def merged(levels: Integer) -> Integer:
     kept = np.sort(np.append(frequent, 0))
     nearest = kept[np.searchsorted((kept[1:] + kept[:-1]) / 2, distinct)]
     return nearest[place].reshape(levels.shape)
-
-
-def entropy(levels: Integer) -> float:
-    """Bits per weight of an ideal code of ``levels``: ``-sum(p * log2(p))``."""
-    _, counts = np.unique(levels, return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log2(shares)).sum()) + 0.0

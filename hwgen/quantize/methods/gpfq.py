@@ -27,11 +27,11 @@ from ...codes import Codebook
 from ...floatnet import FloatNetwork
 from ..gram import Real, as_matrices
 from ..scales import CodedWeights
-from .method import Method
+from .method import MAX_PASSES, MAX_SCALES, Method, option
 from .plain import plain
 from .problem import Coder, Problem
 from .quadratic import DAMPING, Quadratic
-from .rows import MAX_INPUTS, coded_on_rows
+from .rows import coded_on_rows, is_wide
 from .search import Round, searched
 
 __all__ = ["GPFQ", "SPFQ", "follow_path", "rounding", "stochastic"]
@@ -43,8 +43,8 @@ class GPFQ(Method):
 
     name: ClassVar[str] = "gpfq"
 
-    scales: int = 6
-    passes: int = 0
+    scales: int = option(6, 0, MAX_SCALES)
+    passes: int = option(0, 0, MAX_PASSES)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         return lambda problem: _coded(problem, self.scales, self.passes, None)
@@ -56,9 +56,9 @@ class SPFQ(Method):
 
     name: ClassVar[str] = "spfq"
 
-    scales: int = 6
-    passes: int = 0
-    seed: int = 0
+    scales: int = option(6, 0, MAX_SCALES)
+    passes: int = option(0, 0, MAX_PASSES)
+    seed: int = option(0, 0)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         rng = np.random.default_rng(self.seed)
@@ -66,11 +66,11 @@ class SPFQ(Method):
 
 
 def _coded(problem: Problem, scales: int, passes: int, rng: np.random.Generator | None) -> CodedWeights:
-    if problem.inputs > MAX_INPUTS and rng is None:
+    if is_wide(problem.layer) and rng is None:
         return coded_on_rows(problem, scales, passes)
     coded = plain(problem)
-    if problem.inputs > MAX_INPUTS:
-        return replace(coded, note=f"plainly rounded, because of more than {MAX_INPUTS} inputs")
+    if is_wide(problem.layer):
+        return replace(coded, note="plainly rounded, because of many inputs")
     return searched(problem, coded, Quadratic.of(problem), rounding(problem, coded.codebook, rng), scales, passes)
 
 
@@ -78,8 +78,10 @@ def rounding(problem: Problem, codebook: Codebook, rng: np.random.Generator | No
     """Path following on the moments of ``problem``, at any scales."""
     weight, gram = as_matrices(problem.weight, problem.layer.groups), problem.gram
     # The damping of the other methods: more samples, in which one input at a time moves a little in both networks.
-    extra = DAMPING * np.einsum("gkk->g", gram.hessian)[:, None, None] / weight.shape[1] * np.eye(weight.shape[1])
-    hessian, between = gram.hessian + extra, gram.between + extra
+    extra = DAMPING * np.einsum("gkk->g", gram.hessian)[:, None] / weight.shape[1]
+    hessian, between = gram.hessian.copy(), gram.between.copy()
+    for moments in (hessian, between):
+        np.einsum("gkk->gk", moments)[...] += extra
     return lambda scale: follow_path(weight, hessian, between, scale, codebook, rng)
 
 

@@ -13,12 +13,13 @@ from ...errors import HwgenError
 from ...floatnet import FloatNetwork
 from ..layering import CODE_BITS, nesting_of, nestings
 from ..mse import SortedValues
-from ..requant import KMAX, exponent_grid, nearest_factor
+from ..requant import exponent_grid, nearest_factor
 from ..scales import OCTAVES_BELOW, CodedWeights, on_grid, with_levels
 from ..tensors import least_noise, pooled
-from .method import Method
+from .method import Method, option
 from .plain import plain
 from .problem import Coder, Problem
+from .saturation import without_zeros
 
 __all__ = ["Layering", "nested", "shared_scales"]
 
@@ -32,8 +33,9 @@ class Layering(Method):
     """
 
     name: ClassVar[str] = "layering"
+    keeps_code: ClassVar[bool] = False
 
-    terms: int | None = None
+    terms: int | None = option(None, 1, CODE_BITS)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         most = CODE_BITS // codebook.bits
@@ -51,8 +53,9 @@ class Layering(Method):
             )
 
         def code(problem: Problem) -> CodedWeights:
-            # Weights that the model holds as codes bring a codebook of their own.
-            return nested(problem, most, terms) if problem.codebook == codebook else plain(problem)
+            if problem.codebook != codebook:  # the model's own, or one that was asked for
+                return replace(plain(problem), note=f"not nested, in codes other than {codebook.name}")
+            return nested(problem, most, terms)
 
         return code
 
@@ -64,8 +67,8 @@ def nested(problem: Problem, terms: int, kept: int) -> CodedWeights:
     whole = min(nestings(base, terms), key=lambda nesting: least_noise(values, nesting.codebook))
     books = [replace(whole, kept=count).codebook for count in range(1, terms + 1)]
     scale = shared_scales(problem.weight, books, problem.ratio, problem.importance)
-    if base.zero_free and scale.any():
-        scale[scale == 0] = scale[scale > 0].min() / 2**KMAX  # as small as weights can be that cannot be zero
+    if base.zero_free:
+        scale = without_zeros(scale, problem.ratio)
     mul, shift = on_grid(scale, problem.ratio)
     on = problem.ratio * mul / 2.0**shift
     codes = whole.codebook.encode(whole.codebook.nearest(problem.weight / on[:, None, None, None]))

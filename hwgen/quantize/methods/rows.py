@@ -10,13 +10,14 @@ as in :mod:`.quadratic`. Its minimum would need the moments again, so that the w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from ...codes import Codebook
+from ...floatnet import FloatConv
 from ..gram import Real, as_matrices
 from ..scales import CodedWeights
 from .plain import plain
@@ -24,21 +25,30 @@ from .problem import Problem
 from .quadratic import DAMPING
 from .search import searched
 
-__all__ = ["MAX_INPUTS", "Rows", "coded_on_rows"]
+__all__ = ["NOTE", "VALUES", "Rows", "coded_on_rows", "is_wide"]
 
-MAX_INPUTS = 4096
-"""Inputs of an output channel up to which moments are taken: the square of it is held four times, in 64 bits."""
+MAX_MOMENTS = 1 << 24
+"""Second moments of a layer, groups times the square of the inputs of each, up to which they are taken: 4096 inputs of
+one group. ``auto`` holds six times as many numbers of 64 bits at a time: 0.8 GB."""
+
+NOTE = "path following on samples, because of many inputs"
 
 VALUES = 1 << 23
 """Numbers of the rows of one network, about: 64 MiB."""
 
 
+def is_wide(layer: FloatConv) -> bool:
+    """Whether ``layer`` has too many inputs for its moments."""
+    return layer.groups * layer.weight[0].size ** 2 > MAX_MOMENTS
+
+
 def coded_on_rows(problem: Problem, scales: int, passes: int) -> CodedWeights:
-    """Path following and descent, on as many rows as memory allows; see :func:`~.search.searched`."""
+    """Path following and descent, on as many rows as memory allows; see :func:`~.search.searched`. Says so."""
     start = plain(problem)
     groups = problem.layer.groups
     rows = Rows.of(problem, max(1, VALUES // (problem.inputs * groups)))
-    return searched(problem, start, rows, lambda scale: rows.follow(scale, start.codebook), scales, passes)
+    coded = searched(problem, start, rows, lambda scale: rows.follow(scale, start.codebook), scales, passes)
+    return replace(coded, note=NOTE)
 
 
 @dataclass(frozen=True, eq=False)

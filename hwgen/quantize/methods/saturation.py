@@ -14,7 +14,7 @@ from ..mse import SortedValues
 from ..requant import KMAX, MAX_SHIFT
 from ..scales import on_grid
 
-__all__ = ["DENSITIES", "Density", "optimal_clip", "scales_at"]
+__all__ = ["DENSITIES", "Density", "optimal_clip", "scales_at", "without_zeros"]
 
 Real = npt.NDArray[np.float64]
 
@@ -86,6 +86,12 @@ def optimal_clip(levels: npt.ArrayLike, density: Density) -> tuple[float, float]
     return float(CLIPS[best]), float(noise[best])
 
 
+def without_zeros(wanted: Real, ratio: float) -> Real:
+    """Scales (O,) for a code without zero: a channel without weights, whose own is 0, gets as small a one as can be."""
+    smallest = wanted[wanted > 0].min() / 2**KMAX if wanted.any() else ratio * MANTISSAS[0] / 2.0**MAX_SHIFT
+    return np.where(wanted > 0, wanted, smallest)
+
+
 def scales_at(clips: Real, codebook: Codebook, ratio: float) -> tuple[Real, npt.NDArray[np.int64], int]:
     """``(scale, mul, shift)``, (O,) each but the last: points of the grid at which the largest level is near ``clips``.
 
@@ -94,7 +100,6 @@ def scales_at(clips: Real, codebook: Codebook, ratio: float) -> tuple[Real, npt.
     """
     wanted = clips / codebook.max_level
     if codebook.zero_free:
-        smallest = wanted[wanted > 0].min() / 2**KMAX if wanted.any() else ratio * MANTISSAS[0] / 2.0**MAX_SHIFT
-        wanted = np.where(wanted > 0, wanted, smallest)
+        wanted = without_zeros(wanted, ratio)
     mul, shift = on_grid(wanted, ratio)
     return (ratio * mul / 2.0**shift).astype(np.float64), mul, shift

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codes import CODES, Codebook
-from ...errors import HwgenError
 from ...floatnet import FloatNetwork
 from ..scales import CodedWeights, with_levels
-from .method import Method
+from .method import Method, choice
 from .problem import Coder, Problem
 from .saturation import DENSITIES, optimal_clip, scales_at
 
@@ -78,18 +77,15 @@ class Sawb(Method):
 
     name: ClassVar[str] = "sawb"
 
-    per: str = "channel"
-
-    def __post_init__(self) -> None:
-        if self.per not in ("channel", "layer"):
-            raise HwgenError(f"per must be channel or layer, not {self.per!r}")
+    per: str = choice("channel", "layer")
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         return self.code
 
     def code(self, problem: Problem) -> CodedWeights:
         weight, book = problem.weight, problem.codebook
-        clips = clips_of(weight, book) if self.per == "channel" else clips_of(weight[None], book).repeat(len(weight))
+        alive = weight.reshape(len(weight), -1).any(axis=1)
+        clips = clips_of(weight, book) if self.per == "channel" else clips_of(weight[None], book) * alive
         scale, mul, shift = scales_at(clips, book, problem.ratio)
         levels = book.nearest(weight / scale[:, None, None, None])
         note = "" if coefficients(book) else "clipped at the largest weight, as no SAWB coefficients fit the code"

@@ -10,18 +10,18 @@ store ``b`` bits per weight and ``k`` per group (:func:`stored_bits`), and shift
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ...codes import Codebook, explicit
-from ...errors import HwgenError
+from ...codes.families import MAX_LEVELS
 from ...floatnet import FloatNetwork
 from ..scales import CodedWeights, on_grid, with_levels
 from ..tensors import MAX_LEVEL
-from .method import Method
+from .method import Method, option
 from .plain import plain
 from .problem import Coder, Problem
 
@@ -30,24 +30,16 @@ __all__ = ["Shift", "decode", "encode", "exponents", "shifted", "stored_bits"]
 Real = npt.NDArray[np.float64]
 Integer = npt.NDArray[np.int64]
 
-MAX_LEVELS = 256
-"""Levels of an explicit codebook."""
-
 
 @dataclass(frozen=True)
 class Shift(Method):
     """See the module's text. size: input channels of a group; bits: the most that a group drops, 1 to 8."""
 
     name: ClassVar[str] = "shift"
+    keeps_code: ClassVar[bool] = False
 
-    size: int = 8
-    bits: int = 3
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise HwgenError(f"size must be 1 or more input channels, not {self.size}")
-        if not 1 <= self.bits <= 8:
-            raise HwgenError(f"bits must be 1 to 8, not {self.bits}")
+    size: int = option(8, 1)
+    bits: int = option(3, 1, 8)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         return self.code
@@ -57,10 +49,14 @@ class Shift(Method):
         most = self.bits
         while most and not _fits(book, most, coded.weight_scale, problem.ratio):
             most -= 1
+        if not most:
+            note = f"plainly rounded, as {book.name} shifted by 1 is no code, or its scales would be off the grid"
+            return replace(coded, note=note)
         drops = exponents(problem.weight, problem.importance, coded.weight_scale, book, self.size, most)
         most = int(drops.max())
         if not most:
-            return coded
+            note = f"plainly rounded, as no group of {self.size} input channels gains from leaving out leading bits"
+            return replace(coded, note=note)
         mul, shift = on_grid(coded.weight_scale / 2**most, problem.ratio)
         fine = _unrolled(book, most)
         each = _per_weight(drops, self.size, problem.weight.shape)
@@ -68,7 +64,7 @@ class Shift(Method):
         note = (
             f"groups of {self.size} input channels have exponents of their own, as part of longer codes; an engine "
             f"that shifts the partial sum of a group would store codes of {book.name} and "
-            f"{self.bits.bit_length()} bits per group"
+            f"{most.bit_length()} bits per group"
         )
         return with_levels(levels, fine, problem.ratio, mul, shift, note)
 

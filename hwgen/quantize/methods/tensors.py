@@ -15,7 +15,7 @@ from ...floatnet import FloatConv, FloatNetwork
 from ..mse import SortedValues
 from ..scales import CodedWeights, code_weights
 from ..tensors import MAX_TENSORS, Sums, least_noise, pooled, tensor_sums
-from .method import Method
+from .method import Method, option
 from .plain import plain
 from .problem import Coder, Problem
 
@@ -34,13 +34,10 @@ class Mmse(Method):
     """
 
     name: ClassVar[str] = "mmse"
+    keeps_code: ClassVar[bool] = False
 
-    tensors: int | None = None
-    budget: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.tensors is not None and not 1 <= self.tensors <= MAX_TENSORS:
-            raise HwgenError(f"tensors must be 1 to {MAX_TENSORS}, not {self.tensors}")
+    tensors: int | None = option(None, 1, MAX_TENSORS)
+    budget: float | None = option(None, 1)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         most = self.tensors or (1 if self.budget is None else MAX_TENSORS)
@@ -55,9 +52,10 @@ class Mmse(Method):
             candidates = allotted(network, codebook, most, self.budget)
 
         def code(problem: Problem) -> CodedWeights:
+            if most > 1 and problem.codebook != codebook:  # the model's own, or one that was asked for
+                return replace(plain(problem), note=f"one tensor only, in codes other than {codebook.name}")
             found = candidates.get(problem.layer.name)
-            # Weights that the model holds as codes bring a codebook of their own.
-            return plain(problem) if found is None or problem.codebook != codebook else summed(problem, found)
+            return plain(problem) if found is None else summed(problem, found)
 
         return code
 

@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codes import Codebook
-from ...errors import HwgenError
 from ...floatnet import FloatConv, FloatNetwork
 from ..scales import CodedWeights, with_levels
 from .deviation import default_clip, sigma_of
-from .method import Method
+from .method import Method, option
 from .plain import plain
 from .problem import Coder, Problem
 from .saturation import scales_at
@@ -48,14 +47,8 @@ class WeightPool(Method):
 
     name: ClassVar[str] = "pool"
 
-    size: int = 64
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.size <= 4096:
-            raise HwgenError(f"size must be 2 to 4096 vectors, not {self.size}")
-        if self.seed < 0:
-            raise HwgenError(f"seed must be 0 or more, not {self.seed}")
+    size: int = option(64, 2, 4096)
+    seed: int = option(0, 0)
 
     def coder(self, network: FloatNetwork, codebook: Codebook) -> Coder:
         convs = [layer for layer in network.layers if isinstance(layer, FloatConv)]

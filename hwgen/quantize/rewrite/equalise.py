@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from ...codes import Codebook
 from ...floatnet import Coded, FloatConv, FloatLayer, FloatNetwork, FloatPool, FloatRemap
-from ..methods.method import Method
+from ..methods.method import Method, option
 from .graph import channel_of, layers_of, replaced, scales_through
 
 __all__ = ["Equalise"]
@@ -56,7 +56,7 @@ class Equalise(Method):
     """
 
     name: ClassVar[str] = "equalise"
-    sweeps: int = 100
+    sweeps: int = option(100, 0)
 
     def rewrite(self, network: FloatNetwork, codebook: Codebook) -> FloatNetwork:
         """``network`` with other scales in its channels and the same outputs, bit for bit. ``codebook`` is not used.

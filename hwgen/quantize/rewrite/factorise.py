@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codes import Codebook
-from ...errors import HwgenError
 from ...floatnet import Coded, FloatConv, FloatLayer, FloatNetwork
-from ..methods.method import Method
+from ..methods.method import Method, option
 from .cp import CodedFactors, Factors, cp_admm, cp_als, cp_bound, relative_error
 from .graph import Names, replaced
 
@@ -41,14 +40,10 @@ class Factorise(Method):
     """
 
     name: ClassVar[str] = "factorise"
-    rank: int | None = None
-    error: float = 0.1
-    share: float = 0.75
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.rank is not None and self.rank < 1:
-            raise HwgenError(f"rank of the factorisation must be 1 or more, not {self.rank}")
+    rank: int | None = option(None, 1)
+    error: float = option(0.1, 0, 1)
+    share: float = option(0.75, 0, 1)
+    seed: int = option(0, 0)
 
     def rewrite(self, network: FloatNetwork, codebook: Codebook) -> FloatNetwork:
         """``network`` with its factorised convolutions.

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from ...codes import Codebook
 from ...floatnet import Coded, FloatAdd, FloatConv, FloatLayer, FloatNetwork, FloatRemap
-from ..methods.method import Method
+from ..methods.method import Method, option
 from ..scales import on_grid
 from .graph import Names, replaced
 
@@ -45,7 +45,7 @@ class Split(Method):
     """
 
     name: ClassVar[str] = "split"
-    ratio: float = 4.0
+    ratio: float = option(4.0, 0)
 
     def rewrite(self, network: FloatNetwork, codebook: Codebook) -> FloatNetwork:
         """``network`` with each such convolution in two, its outputs the same up to the rounding of a sum.

@@ -22,9 +22,8 @@ def conv(name, outputs, inputs):
 def test_it_is_at_least_as_good_as_any_of_its_parts(kind, name):
     asked = problem(kind, CODES["pot3"])
     quadratic = Quadratic.of(asked)
-    part, auto = (METHODS[method]().coder(None, None) for method in (name, "plain"))
-    auto = code(asked, EFFORTS[0])
-    errors = [quadratic.error(as_matrices(real(coded), asked.layer.groups)) for coded in (part(asked), auto)]
+    coded = METHODS[name]().coder(None, None)(asked), code(asked, EFFORTS[0])
+    errors = [quadratic.error(as_matrices(real(one), asked.layer.groups)) for one in coded]
     # The greedy walk starts around the scales that error feedback found, so that it sees others than it would alone.
     assert errors[1].sum() <= errors[0].sum() + (0.02 * abs(errors[0].sum()) if name == "gpfq" else 1e-9)
 
@@ -71,4 +70,23 @@ def test_what_it_chose_is_in_the_notes(float_network):
 
 
 def test_a_time_limit_changes_nothing_but_the_effort():
-    assert Auto(seconds=1e-3).coder(FloatNetwork("n", (FloatInput("x", (1, 1, 9)),), (), ("x",)), None)
+    """A layer is coded as its effort says, whatever the limit was."""
+    asked = problem("dense", CODES["pot3"])
+    network = FloatNetwork("n", (FloatInput("input", (8, 9, 4)),), (asked.layer,), (asked.layer.name,))
+    limits = {}
+    for seconds in np.geomspace(1, 1e-6, 100).tolist():
+        (effort,) = plan_efforts({asked.layer.name: asked.layer}, seconds).values()
+        limits[effort] = seconds
+    assert {EFFORTS[0], EFFORTS[-1]} < set(limits)
+    for effort, seconds in limits.items():
+        found, wanted = Auto(seconds).coder(network, CODES["pot3"])(asked), code(asked, effort)
+        assert (found.codes == wanted.codes).all()
+        assert found.note == wanted.note
+
+
+def test_a_walk_is_prepared_only_where_it_is_taken(monkeypatch):
+    """Each holds matrices as large as the moments."""
+    monkeypatch.setattr("hwgen.quantize.methods.gpfq.rounding", lambda *_: pytest.fail("not needed"))
+    assert "error feedback," in code(problem("dense", CODES["pot3"]), Effort(1, 2, 1)).note
+    with pytest.raises(pytest.fail.Exception, match="not needed"):
+        code(problem("dense", CODES["pot3"]), Effort(2, 2, 1))

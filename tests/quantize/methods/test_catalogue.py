@@ -26,7 +26,7 @@ def test_options():
     ("text", "message"),
     [
         ("best", "there is no quantization method 'best'; choose one of auto, plain, "),
-        ("plain:scales=1", "method 'plain' has no option 'scales'; it has no options"),
+        ("plain:scales=1", "method 'plain' has no option 'scales'; its options are rounding"),
         ("feedback:speed=1", "method 'feedback' has no option 'speed'; its options are scales, passes"),
         ("feedback:scales=many", "option 'scales' of method 'feedback' must be a whole number, not 'many'"),
         ("auto:seconds=soon", "option 'seconds' of method 'auto' must be a number, not 'soon'"),

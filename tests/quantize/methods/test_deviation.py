@@ -10,6 +10,7 @@ from hwgen.errors import HwgenError
 from hwgen.quantize import quantize
 from hwgen.quantize.methods.deviation import Deviation, default_clip, prune_limits, pruned, sigma_of
 from hwgen.quantize.methods.saturation import DENSITIES, optimal_clip
+from hwgen.quantize.requant import KMAX
 
 from .common import check_network, convs, frames, real, single_network, weights_only, wide_network, zero_network
 from .problems import case
@@ -126,14 +127,21 @@ def test_one_weight_and_none(options):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("clip=0", "clip must be a positive number of standard deviations, not 0"),
-        ("clip=inf", "clip must be a positive number"),
         ("prune=100%", "prune must be a number of standard deviations or a share below 100%, not '100%'"),
         ("prune=-1", "prune must be a number"),
         ("prune=few", "prune must be a number"),
-        ("per=row", "per must be channel or layer, not 'row'"),
+        ("prune=nan", "prune must be a number"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(float_network, options, words):
     with pytest.raises(HwgenError, match=words):
         quantize(float_network(0), np.zeros((1, 8, 9, 2)), method=f"deviation:{options}")
+
+
+def test_a_channel_of_zeros_is_as_small_as_can_be_where_there_is_no_zero():
+    """The layer's scale would make it as large as the other channels."""
+    model = wide_network(0)
+    body = convs(quantize(model, frames(model, 9, 0), code="pot3-nozero", method="deviation:per=layer"))[1]
+    dead, *others = body.weight_scale[[2, 0, 1, 3]]
+    assert len(set(others)) == 1
+    assert dead <= others[0] / 2**KMAX

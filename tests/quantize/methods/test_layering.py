@@ -8,17 +8,17 @@ import pytest
 from hwgen.codes import CODES, Codebook, explicit
 from hwgen.errors import HwgenError
 from hwgen.floatnet import FloatInput, FloatNetwork
-from hwgen.network import Conv
+from hwgen.network import MANTISSAS, Conv
 from hwgen.quantize import quantize
 from hwgen.quantize.layering import CODE_BITS, Nested, drop, nesting_of, nestings
-from hwgen.quantize.methods import Problem
 from hwgen.quantize.methods.layering import nested, shared_scales
 from hwgen.quantize.mse import SortedValues
 from hwgen.quantize.rebias import rebias
-from hwgen.quantize.requant import exponent_grid
+from hwgen.quantize.requant import MAX_SHIFT, exponent_grid
 from hwgen.reference import dequantized, quantize_input, run
 
 from ..conftest import random_conv
+from .common import weights_only
 
 BASES = [book for book in CODES.values() if book.bits <= CODE_BITS // 2]
 NESTINGS = [
@@ -134,7 +134,7 @@ def problem(base, seed=0):
     rng = np.random.default_rng(seed)
     layer = random_conv(rng, "conv1", "input", (8, 9, 4), 6, (3, 3), pads=(1, 1, 1, 1))
     layer.weight[3] = 0
-    return Problem(layer, base, 0.02, rng.uniform(0.5, 2, layer.weight.shape), lambda: pytest.fail("not needed"))
+    return weights_only(layer, base, rng.uniform(0.5, 2, layer.weight.shape))
 
 
 @pytest.mark.parametrize("code", ["e2m1", "pot3", "ternary", "binary"])
@@ -265,7 +265,7 @@ def test_zeros_only():
     [
         ("layering", "e2m2", "a code of at most 4 bits, not the 5 of e2m2"),
         ("layering:terms=3", "e2m1", "1 to 2 terms of the 4 bits of e2m1, not 3"),
-        ("layering:terms=0", "ternary", "1 to 4 terms of the 2 bits of ternary, not 0"),
+        ("layering:terms=5", "ternary", "1 to 4 terms of the 2 bits of ternary, not 5"),
     ],
 )
 def test_what_cannot_be_nested(float_network, method, code, words):
@@ -300,3 +300,21 @@ def test_what_cannot_be_dropped(whole, float_network):
         drop(quantize(float_network(0), np.zeros((1, 8, 9, 2))), 1)
     with pytest.raises(HwgenError, match="holds but one term"):
         drop(drop(whole, 1), 1)
+
+
+def test_a_layer_of_zeros_is_as_small_as_can_be_where_there_is_no_zero():
+    case = problem(CODES["binary"])
+    case.layer.weight[:] = 0
+    coded = nested(case, 4, 4)
+    assert coded.shift == MAX_SHIFT
+    assert (coded.mul == MANTISSAS[0]).all()
+
+
+def test_layers_in_another_code_say_that_they_are_not_nested(float_network):
+    data = np.random.default_rng(0).integers(0, 256, (9, 8, 9, 2)).astype(np.uint8)
+    network = quantize(float_network(0), data, code="pot3", method="layering", layer_codes={"conv2": "e2m1"})
+    assert "conv2: not nested, in codes other than pot3." in network.notes
+    assert [nesting_of(layer.codebook) is None for layer in network.layers if isinstance(layer, Conv)] == [
+        layer.name == "conv2" for layer in network.layers if isinstance(layer, Conv)
+    ]
+    assert drop(network, 1).notes[-1] == "nested codes are cut down to the first 1 of 2 terms."

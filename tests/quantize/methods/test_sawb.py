@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hwgen.codes import CODES, codebook
-from hwgen.errors import HwgenError
 from hwgen.quantize import quantize
 from hwgen.quantize.methods.saturation import DENSITIES, optimal_clip
 from hwgen.quantize.methods.sawb import PUBLISHED, REFITTED, clips_of, coefficients, fitted, losses, profits
+from hwgen.quantize.requant import KMAX
 
 from .common import check_network, convs, frames, real, single_network, wide_network, zero_network
 
@@ -131,6 +131,10 @@ def test_one_weight_and_none():
     assert not real(quantize(wide_network(0), frames(wide_network(0), 9, 0), method="sawb"))[1][2].any()
 
 
-def test_a_wrong_option_is_one_sentence(float_network):
-    with pytest.raises(HwgenError, match="per must be channel or layer, not 'tensor'"):
-        quantize(float_network(0), np.zeros((1, 8, 9, 2)), method="sawb:per=tensor")
+def test_a_channel_of_zeros_is_as_small_as_can_be_where_there_is_no_zero():
+    """The layer's scale would make it as large as the other channels."""
+    model = wide_network(0)
+    body = convs(quantize(model, frames(model, 9, 0), code="pot3-nozero", method="sawb:per=layer"))[1]
+    dead, *others = body.weight_scale[[2, 0, 1, 3]]
+    assert len(set(others)) == 1
+    assert dead <= others[0] / 2**KMAX

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES, codebook
-from hwgen.errors import HwgenError
 from hwgen.quantize import quantize
 from hwgen.quantize.methods.plain import plain
 from hwgen.quantize.methods.shift import Shift, decode, encode, exponents, shifted, stored_bits
@@ -137,21 +136,30 @@ def test_whole_networks(float_network, float_graph, code, options):
 
 
 def test_one_weight_and_none():
+    """Nothing to gain: it is plain rounding, and says so."""
+    why = "plainly rounded, as no group of 8 input channels gains from leaving out leading bits"
     for weight in (0.3, -2.0):
-        plain_, found = (
-            real(quantize(single_network(weight), np.ones((4, 1, 1, 1)), method=method))
-            for method in ("plain", "shift")
+        plainly, found = (
+            quantize(single_network(weight), np.ones((4, 1, 1, 1)), method=method) for method in ("plain", "shift")
         )
-        assert abs(found[0].item() - weight) <= abs(plain_[0].item() - weight)
+        assert real(found)[0].item() == real(plainly)[0].item() == pytest.approx(weight, rel=0.09)
+        assert found.notes == (f"dense: {why}.",)
     network = check_network(zero_network(), "shift", "e2m1")
     assert not any(w.any() for w in real(network))
     assert all(conv.codebook == CODES["e2m1"] for conv in convs(network))
+    assert network.notes == (f"a, b: {why}.",)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [("size=0", "size must be 1 or more input channels"), ("bits=9", "bits must be 1 to 8, not 9")],
-)
-def test_a_wrong_option_is_one_sentence(float_network, options, words):
-    with pytest.raises(HwgenError, match=words):
-        quantize(float_network(0), np.zeros((1, 8, 9, 2)), method=f"shift:{options}")
+def test_a_code_that_leaves_no_room_for_shifts_says_so():
+    network = check_network(wide_network(0), "shift", "65536,-65536,0,1,-1")
+    assert len(network.notes) == 1
+    assert "plainly rounded, as 65536,-65536,0,1,-1 shifted by 1 is no code" in network.notes[0]
+
+
+def test_the_note_counts_the_bits_that_groups_need():
+    """Exponents of 0 or 1 take one bit, although up to 8 bits may be dropped."""
+    layer = case("dense")[0]
+    layer.weight[..., 2:] = layer.weight[..., :2] / 2
+    coded = Shift(size=2, bits=8).code(weights_only(layer, CODES["int4"]))
+    assert coded.codebook.name == "int4 shifted by 0 to 1"
+    assert coded.note.endswith("codes of int4 and 1 bits per group")

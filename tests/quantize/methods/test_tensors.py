@@ -234,11 +234,8 @@ def test_a_budget_may_stop_at_two_tensors():
 @pytest.mark.parametrize(
     ("method", "code", "words"),
     [
-        ("mmse:tensors=4", "e2m1", "tensors must be 1 to 3, not 4"),
-        ("mmse:tensors=0", "e2m1", "tensors must be 1 to 3, not 0"),
         ("mmse:tensors=2", "int8", "a code of at most 5 bits, not the 8 of int8"),
         ("mmse:budget=3.9", "e2m1", "a budget of 3.9 bits per weight is less than the 4 of one tensor of e2m1"),
-        ("mmse:budget=nan", "e2m1", "a budget of nan bits"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(float_network, method, code, words):
@@ -260,3 +257,13 @@ def test_any_list_of_levels_is_a_base():
     assert sums.shifts == (2, 0)
     assert sums.codebook.levels[:1] == (0,)
     assert Mmse(tensors=2).tensors == 2
+
+
+def test_layers_in_another_code_say_that_they_get_one_tensor(float_network):
+    data = np.random.default_rng(0).integers(0, 256, (9, 8, 9, 2)).astype(np.uint8)
+    arguments = {"code": "pot3", "layer_codes": {"conv2": "e2m1"}}
+    for method in ("mmse:tensors=2", "mmse:budget=8"):
+        network = quantize(float_network(0), data, method=method, **arguments)
+        assert "conv2: one tensor only, in codes other than pot3." in network.notes
+        assert [layer.codebook.name for layer in convs(network) if layer.name == "conv2"] == ["e2m1"]
+    assert not quantize(float_network(0), data, method="mmse", **arguments).notes

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hwgen.codes import CODES
-from hwgen.errors import HwgenError
 from hwgen.quantize import quantize
 from hwgen.quantize.methods import weight_pool
 from hwgen.quantize.methods.weight_pool import (
@@ -182,12 +181,3 @@ def test_one_weight_and_none():
     assert found.item() == pytest.approx(-2, rel=0.09)
     assert not any(w.any() for w in real(check_network(zero_network(), "pool", "e2m1")))
     check_network(zero_network(), "pool", "pot3-nozero")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [("size=1", "size must be 2 to 4096 vectors, not 1"), ("size=5000", "size must be"), ("seed=-1", "seed must be 0")],
-)
-def test_a_wrong_option_is_one_sentence(float_network, options, words):
-    with pytest.raises(HwgenError, match=words):
-        quantize(float_network(0), np.zeros((1, 8, 9, 2)), method=f"pool:{options}")

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwgen.codes import CODES
-from hwgen.errors import HwgenError
 from hwgen.floatnet import Coded, Fixed, FloatConv, FloatInput, FloatNetwork
 from hwgen.importers import load_model
 from hwgen.interval import Interval
@@ -142,11 +141,6 @@ def test_the_last_layer_takes_over_bias_clip_and_format_and_a_note_says_so():
     assert (last.bias == network.layers[0].bias).all()
     assert all((part.clip, part.fixed, part.bias.any()) == ((-inf, inf), None, False) for part in parts)
     assert found.notes == ("before", "conv: factorised into a 1x1, a vertical, a horizontal and a 1x1 convolution.")
-
-
-def test_a_rank_that_is_none_is_one_sentence():
-    with pytest.raises(HwgenError, match="rank of the factorisation must be 1 or more, not 0"):
-        Factorise(rank=0)
 
 
 @pytest.mark.parametrize("name", ["e2m1", "pot4", "pot3", "int8"])
