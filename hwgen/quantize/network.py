@@ -12,15 +12,13 @@ What the model prescribes itself, codes of weights and formats of tensors, is ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from ..codes import Codebook, text_of
-from ..codes import codebook as find_codebook
 from ..errors import HwgenError
 from ..floatnet import (
     FloatAdd,
@@ -43,20 +41,18 @@ from .clips import readers
 from .coded import OWN
 from .concat import quantize_concat
 from .conv import quantize_conv
-from .formats import DEFAULT_ACT_SCALE, Format, Sharing, plan_formats, scale_of
+from .formats import DEFAULT_ACT_SCALE, Format, plan_formats, scale_of
 from .frames import Frames, checked_frames, count, every_output, frames_per_batch, part
 from .methods import DEFAULT_METHOD, Coder, Recipe, method_of
 from .notes import listed, remarks
 from .pool import quantize_pool
-from .precision import CodeBudget, choosable, choose_bits, choose_codes
+from .precision import CodeBudget, choose_bits
 from .prepare import prepared
 from .remap import quantize_remap
 from .table import quantize_table
+from .wishes import bit_widths, book_of_code, codebooks, without_codes
 
 __all__ = ["quantize"]
-
-MAX_LEVEL = 1 << 16
-"""The largest level of a code: four times that of PoT5. With larger ones the requantization runs out of shift."""
 
 DEFAULT = "e2m1"
 """The code that is used when none is asked for."""
@@ -104,7 +100,7 @@ def quantize(
     own = code == OWN
     if own and not any(isinstance(layer, FloatConv) and layer.coded is not None for layer in network.layers):
         raise HwgenError(f"the model holds no weights as codes of its own; choose a code, such as {DEFAULT}")
-    book = _book(DEFAULT if own else code)
+    book = book_of_code(DEFAULT if own else code)
     recipe = method_of(method)
     data = checked_frames(network, x)
     samples = count(data)
@@ -120,7 +116,7 @@ def quantize(
     }
     rewriting = Rewriting(recipe.rewriting, OWN if own else text_of(book)) if recipe.rewriting else None
     network = prepared(network, inputs, book, own=own, recipe=recipe)
-    network = _without_codes(network, layer_codes or {})
+    network = without_codes(network, layer_codes or {})
     if codes is not None and not recipe.keeps_code:
         raise HwgenError(
             f"method {recipe.text!r} makes codes of its own, which no budget can price; choose another method"
@@ -129,11 +125,11 @@ def quantize(
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     if codes is not None or mean_act_bits is not None:
         report(samples, total, "choosing a precision for each layer")
-    books = _codebooks(network, data, layer_codes or {}, codes)
+    books = codebooks(network, data, layer_codes or {}, codes)
     find = scale_of(act_scale)
     bits = dict.fromkeys((layer.name for layer in network.layers), act_bits)
     bits |= {} if mean_act_bits is None else choose_bits(network, data, calibrated, mean_act_bits, find=find)
-    bits |= _bits(network, layer_bits or {})
+    bits |= bit_widths(network, layer_bits or {})
     for each in bits.values():
         if not 2 <= each <= 8:
             raise HwgenError(f"activation bits must be 2 to 8, not {each}")
@@ -158,59 +154,6 @@ def quantize(
         tuple(source.layout for source in network.inputs),
         rewriting,
     )
-
-
-def _book(code: str | Codebook) -> Codebook:
-    book = code if isinstance(code, Codebook) else find_codebook(code)
-    if book.max_level > MAX_LEVEL:
-        raise HwgenError(f"levels of a code must be at most {MAX_LEVEL}, not {book.max_level}; use smaller levels")
-    return book
-
-
-def _without_codes(network: FloatNetwork, names: Container[str]) -> FloatNetwork:
-    """``network`` in which the layers called ``names`` hold no codes of the model's: they get others."""
-    layers = [
-        replace(layer, coded=None) if isinstance(layer, FloatConv) and layer.name in names else layer
-        for layer in network.layers
-    ]
-    return replace(network, layers=tuple(layers))
-
-
-def _codebooks(
-    network: FloatNetwork, frames: Frames, wanted: Mapping[str, str | Codebook], budget: CodeBudget | None
-) -> dict[str, Codebook]:
-    """The codes of those layers that do not have the common one."""
-    bare = {layer.name for layer in network.layers if not isinstance(layer, FloatConv)}
-    _check_names(network, wanted)
-    for name in wanted:
-        if name in bare:
-            raise HwgenError(f"layer {name!r} has no weights, so it can have no code")
-    forced = {name: _book(code) for name, code in wanted.items()}
-    if budget is None:
-        return forced
-    return choose_codes(network, frames, [_book(code) for code in budget.codes], budget.budget, budget.costs, forced)
-
-
-def _bits(network: FloatNetwork, wanted: Mapping[str, int]) -> dict[str, int]:
-    """``wanted``, the bits of single tensors, for all that share a format with them."""
-    _check_names(network, wanted)
-    groups = {group[0]: group for group in choosable(network)}
-    leaders = Sharing(network).leaders()
-    for name in wanted:
-        if name not in groups:
-            why = "the network's outputs and the formats that a model prescribes have none to choose"
-            where = leaders[name] if leaders[name] != name and leaders[name] in groups else None
-            raise HwgenError(
-                f"the bits of layer {name!r} cannot be chosen: " + (f"they are those of {where!r}" if where else why)
-            )
-    return {member: bits for name, bits in wanted.items() for member in groups[name]}
-
-
-def _check_names(network: FloatNetwork, names: Iterable[str]) -> None:
-    known = {layer.name for layer in network.layers}
-    for name in names:
-        if name not in known:
-            raise HwgenError(f"there is no layer {name!r}; `hwgen check` lists the layers of a model")
 
 
 class _Walk:
