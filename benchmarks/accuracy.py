@@ -89,9 +89,9 @@ def cases(parts: list[str]) -> list[Case]:
         ]
     if "mixed" in parts:
         for network in ("resnet8", "kws", "resnet20"):
-            found += [Case(network, "e2m1", "auto", (("mean_bits", bits),)) for bits in (3.25, 3.5, 4.0, 4.5)]
-            found += [Case(network, "e2m1", "auto", (("act_bits", bits),)) for bits in (6, 4)]
+            found += [Case(network, "e2m1", "auto", (("act_bits", bits),)) for bits in (4, 6)]
             found += [Case(network, "e2m1", "auto", (("mean_act_bits", bits),)) for bits in (5.0, 6.0)]
+            found += [Case(network, "e2m1", "auto", (("mean_bits", bits),)) for bits in (3.25, 3.5, 4.0, 4.5)]
     return found
 
 
