@@ -26,7 +26,6 @@ __all__ = ["lut_costs", "within_luts"]
 SAMPLES = 32
 """Calibration samples for networks that are only planned: widths come from weights and intervals."""
 
-
 TRIES = 4
 """How often a budget is lowered by what the plan of the result was over it."""
 
@@ -43,7 +42,14 @@ def within_luts(
 
     Raises :class:`HwgenError` as :func:`lut_costs` does, for too small a budget, and when a few attempts were over it.
     """
-    aim, costs = max_luts, lut_costs(board, target_fps, act_bits)
+    price, aim = lut_costs(board, target_fps, act_bits), max_luts
+    prices: list[Priced] = []
+
+    def costs(network: FloatNetwork, frames: dict[str, Any], books: Sequence[Codebook]) -> Priced:
+        if not prices:  # every attempt asks for those of the same network, which are plans of it in every code
+            prices.append(price(network, frames, books))
+        return prices[0]
+
     for _ in range(TRIES):
         network = quantized(CodeBudget(codes, aim, costs))
         over = ceil(plan(network, board, target_fps=target_fps).cost.lut) - max_luts

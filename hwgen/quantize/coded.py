@@ -14,10 +14,22 @@ from ..network import MANTISSAS
 from .requant import KMAX, exponent_grid, nearest_factor, place
 from .scales import CodedWeights, with_levels
 
-__all__ = ["GRID_TOLERANCE", "OWN", "book_of", "exact_codes", "exponent_in", "integers_of", "without_wide_codes"]
+__all__ = [
+    "DEFAULT",
+    "GRID_TOLERANCE",
+    "OWN",
+    "book_of",
+    "exact_codes",
+    "exponent_in",
+    "integers_of",
+    "without_wide_codes",
+]
 
 GRID_TOLERANCE = 1e-3
 """Relative error of a channel's factor that still counts as taking its codes exactly."""
+
+DEFAULT = "e2m1"
+"""The code that is used when none is asked for."""
 
 OWN = "own"
 """The code that keeps the model's own codes, however wide, and is the default one for all other weights."""

@@ -38,7 +38,7 @@ from .activations import collect, input_range
 from .add import quantize_add
 from .bias import correct_bias
 from .clips import readers
-from .coded import OWN
+from .coded import DEFAULT, OWN
 from .concat import quantize_concat
 from .conv import quantize_conv
 from .formats import DEFAULT_ACT_SCALE, Format, plan_formats, scale_of
@@ -53,9 +53,6 @@ from .table import quantize_table
 from .wishes import bit_widths, book_of_code, codebooks, without_codes
 
 __all__ = ["quantize"]
-
-DEFAULT = "e2m1"
-"""The code that is used when none is asked for."""
 
 CORRECTION_FRAMES = 1000
 """Calibration frames that weights and biases are fitted to, at most."""
@@ -102,6 +99,10 @@ def quantize(
         raise HwgenError(f"the model holds no weights as codes of its own; choose a code, such as {DEFAULT}")
     book = book_of_code(DEFAULT if own else code)
     recipe = method_of(method)
+    if codes is not None and not recipe.keeps_code:
+        raise HwgenError(
+            f"method {recipe.text!r} makes codes of its own, which no budget can price; choose another method"
+        )
     data = checked_frames(network, x)
     samples = count(data)
     report = progress or (lambda done, total, text: None)
@@ -117,10 +118,6 @@ def quantize(
     rewriting = Rewriting(recipe.rewriting, OWN if own else text_of(book)) if recipe.rewriting else None
     network = prepared(network, inputs, book, own=own, recipe=recipe)
     network = without_codes(network, layer_codes or {})
-    if codes is not None and not recipe.keeps_code:
-        raise HwgenError(
-            f"method {recipe.text!r} makes codes of its own, which no budget can price; choose another method"
-        )
     total = samples + len(network.layers)
     calibrated = collect(network, data, lambda done: report(done, total, "calibrating"))
     if codes is not None or mean_act_bits is not None:

@@ -8,7 +8,7 @@ from ..codes import Codebook, codebook
 from ..floatnet import FloatNetwork
 from ..network import Rewriting, Tensor
 from .clips import push_clips
-from .coded import OWN, without_wide_codes
+from .coded import DEFAULT, OWN, without_wide_codes
 from .methods import Recipe, method_of
 
 __all__ = ["prepared", "prepared_again"]
@@ -29,5 +29,5 @@ def prepared_again(network: FloatNetwork, inputs: Mapping[str, Tensor], rewritin
     if rewriting is None:
         return push_clips(network, inputs)
     own = rewriting.code == OWN
-    book = codebook("e2m1" if own else rewriting.code)
+    book = codebook(DEFAULT if own else rewriting.code)
     return prepared(network, inputs, book, own=own, recipe=method_of(rewriting.methods))
