@@ -19,6 +19,7 @@ from amaranth.back import rtlil
 
 from .. import tools
 from ..files import new_file
+from ..rtl.adders import VERILOG, NamedCells
 from .names import plain_names
 
 __all__ = ["rtlil_to_verilog", "to_verilog"]
@@ -41,15 +42,22 @@ def to_verilog(component: Any, path: str | Path, *, name: str) -> Path:
 
     The file appears whole or not at all. Raises :class:`HwgenError` when Yosys is missing or refuses the design.
     """
-    return rtlil_to_verilog(rtlil.convert(component, name=name, emit_src=False), path)
+    return rtlil_to_verilog(rtlil.convert(component, name=name, emit_src=False, platform=NamedCells()), path)
 
 
 def rtlil_to_verilog(text: str, path: str | Path) -> Path:
-    """Write a design in RTLIL, Yosys' intermediate text, as Verilog; returns ``path``."""
+    """Write a design in RTLIL, Yosys' intermediate text, as Verilog; returns ``path``.
+
+    The modules of ``rtl.adders`` follow where it uses them, unless ``HWGEN_CELLS`` is defined: a synthesizer that has
+    something better defines it and brings its own.
+    """
     path = Path(path)
     with new_file(path) as staging, tempfile.TemporaryDirectory(prefix=".emit-", dir=staging.parent) as folder:
         work = Path(folder)
         (work / "in.il").write_text(plain_names(text), encoding="utf-8")
         tools.run("yosys", ["-q", "-p", "; ".join(_PASSES)], cwd=work)
+        if "hwgen_" in text:
+            with (work / "out.v").open("a", encoding="utf-8") as out:
+                out.write(f"\n`ifndef HWGEN_CELLS\n{VERILOG}`endif\n")
         (work / "out.v").replace(staging)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +91,11 @@ def place_and_route(
     seed: int,
     log: Path,
     progress: Progress | None = None,
+    options: Sequence[str] = (),
 ) -> Routed:
     """Place and route ``netlist`` for ``board`` in the netlist's folder, asking for ``frequency_mhz``.
 
+    options: more of nextpnr's, as on its command line.
     Missing that frequency is no error (the report says what was reached). Raises :class:`HwgenError` when the design
     does not fit, or nextpnr or the packer refuses it.
     """
@@ -108,7 +110,7 @@ def place_and_route(
     args += [] if ice40 else ["--speed", board.speed]
     args += ["--json", netlist.name, suffix.replace(".", "--"), f"pins{suffix}"]
     args += ["--freq", f"{frequency_mhz:g}", "--seed", str(seed), "--timing-allow-fail", "--report", "report.json"]
-    args += ["--asc" if ice40 else "--textcfg", "routed.txt"]
+    args += ["--asc" if ice40 else "--textcfg", "routed.txt", *options]
     try:
         commands = {tool: tools.run(tool, args, cwd=folder, log=log, progress=progress, pattern=_PROGRESS)}
     except HwgenError:

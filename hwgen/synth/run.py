@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from .. import tools
 from ..errors import HwgenError
 from ..files import MANIFEST, SYNTHESIS, generated_file, read_generated
 from ..tools import Progress
+from .netlist import improve
 from .nextpnr import Routed, Usage, fits, place_and_route
 from .report import figures, utilization
 from .yosys import Netlist, map_to_cells
@@ -68,6 +70,8 @@ def synth(
                 progress=progress,
             )
         _fits_before_placing(netlist, target)
+        if target.family == "ecp5":
+            netlist = _improved(netlist, manifest["top"], progress)
         with _timed(seconds, "nextpnr"):
             routed = place_and_route(
                 netlist.path,
@@ -136,6 +140,18 @@ def _fits_before_placing(netlist: Netlist, target: Board) -> None:
     counts = (netlist.cells.get(lut, 0), netlist.cells.get(bram, 0))
     capacity = (target.lut, target.bram)
     fits({name: Usage(*pair) for name, *pair in zip(names, counts, capacity, strict=True)}, target)
+
+
+def _improved(netlist: Netlist, top: str, progress: Progress | None) -> Netlist:
+    """The netlist after our own passes, its flip-flops counted anew."""
+    found = improve(netlist.path, top=top)
+    if progress:
+        progress(
+            f"{found.registers_moved} registers moved into block RAMs, {found.registers_copied} copied,"
+            f" {found.carries_cut} ends of carry chains cut"
+        )
+    count = netlist.cells["TRELLIS_FF"] - found.registers_moved + found.registers_copied
+    return replace(netlist, cells=netlist.cells | {"TRELLIS_FF": count})
 
 
 def _result(

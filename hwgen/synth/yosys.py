@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from .. import tools
@@ -22,8 +23,14 @@ DSP_CELLS = ("SB_MAC16", "MULT18X18D", "MULT9X9D", "ALU54B", "ALU24B")
 _SYNTH = {
     # abc9 knows the delays of carries and RAMs. DSPs are never inferred (iCE40 infers them only with -dsp).
     "ice40": "synth_ice40 -abc9 -device {grade} -top {top}",
-    "ecp5": "synth_ecp5 -abc9 -nodsp -top {top}",
+    "ecp5": (
+        "synth_ecp5 -abc9 -nodsp -top {top} -run begin:map_gates; techmap -map alu_map.v; "
+        "synth_ecp5 -abc9 -nodsp -top {top} -run map_gates:"
+    ),
 }
+
+_CELLS = {"ice40": (), "ecp5": ("adders.v", "alu_map.v")}
+"""Files in the folder of the family that the script reads."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +42,42 @@ class Netlist:
     commands: str
 
 
-def script(sources: Sequence[str], *, top: str, family: str, device: str) -> str:
-    """The Yosys commands for a board: check for multipliers on a copy of the design, then map, count and write."""
-    multipliers = " ".join(f"t:{cell}" for cell in MULTIPLIERS)
+def script(sources: Sequence[str], *, top: str, family: str, device: str, multipliers: bool = False) -> str:
+    """The Yosys commands for a board: check for multipliers on a copy of the design, then map, count and write.
+
+    multipliers: of a design that has them, to compare with; there is no check then.
+    """
+    cells = " ".join(f"t:{cell}" for cell in MULTIPLIERS)
     synth = _SYNTH[family].format(top=top, grade="u" if device.startswith("u") else "hx")
     return "; ".join(
         [
-            f"read_verilog {' '.join(sources)}",
+            *_read(sources, family),
             f"hierarchy -top {top}",
-            "design -save source",
-            "proc",
-            "flatten",
-            "opt",
-            f"select -write multipliers.txt {multipliers}",
-            f"select -assert-none {multipliers}",
-            "design -load source",
+            *([] if multipliers else _check(cells)),
             synth,
             "tee -q -o cells.json stat -json",
             "write_json netlist.json",
         ]
     )
+
+
+def _check(cells: str) -> list[str]:
+    return [
+        "design -save source",
+        "proc",
+        "flatten",
+        "opt",
+        f"select -write multipliers.txt {cells}",
+        f"select -assert-none {cells}",
+        "design -load source",
+    ]
+
+
+def _read(sources: Sequence[str], family: str) -> list[str]:
+    """The adders of ``rtl.adders`` are the sources' own, or those of the family's cells."""
+    if family != "ecp5":
+        return [f"read_verilog {' '.join(sources)}"]
+    return [f"read_verilog -DHWGEN_CELLS {' '.join(sources)}", "read_verilog -icells adders.v"]
 
 
 def map_to_cells(
@@ -66,12 +89,16 @@ def map_to_cells(
     folder: Path,
     log: Path,
     progress: Progress | None = None,
+    multipliers: bool = False,
 ) -> Netlist:
     """Run Yosys in ``folder``, to which the names in ``sources`` are relative.
 
     Raises :class:`HwgenError` when the design holds a multiplier (before or after mapping) or Yosys refuses it.
     """
-    commands = script(sources, top=top, family=family, device=device)
+    for name in _CELLS[family]:
+        text = (resources.files(__package__) / family / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
+    commands = script(sources, top=top, family=family, device=device, multipliers=multipliers)
     try:
         tools.run(
             "yosys", ["-p", commands], cwd=folder, log=log, progress=progress, pattern=r"Executing (\w+ pass.*?)\.?$"
