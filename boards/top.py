@@ -21,8 +21,11 @@ from amaranth.hdl import *
 from amaranth.lib import io, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hwgen.interval import Interval
 from hwgen.rtl.fifo import BranchFifo
+from hwgen.rtl.frame import RESULT_BITS
 from hwgen.rtl.uart import Receiver, Transmitter, baud_divisor
+from hwgen.rtl.width import Narrow
 
 from .frame import FrameBuffer
 
@@ -36,9 +39,9 @@ class BoardTop(wiring.Component):
     """A core with its serial port, as plain pins.
 
     core: a component with an AXI4-Stream slave for each of ``core.inputs`` (low byte first) and a master for each of
-    ``core.outputs`` (one 32-bit word per beat), see ``rtl.top.InputPort`` and ``OutputPort``. The line is one, the
-    core takes all its inputs at once and makes all its outputs at once: every input but the last and every output but
-    the first has a FIFO of a whole frame.
+    ``core.outputs`` (low word first), see ``rtl.top.InputPort`` and ``OutputPort``. The line is one, the core takes
+    all its inputs at once and makes all its outputs at once: every input but the last and every output but the first
+    has a FIFO of a whole frame.
 
     Members
     -------
@@ -146,19 +149,40 @@ class BoardTop(wiring.Component):
             with m.If(lane == port.lanes - 1):
                 m.d.sync += [lane.eq(0), valid.eq(1)]
 
+    def _words(self, m, port, part):
+        """Beats of one output into words, low word first, each with whether it is the last of its frame."""
+        axis = self._axis(port)
+        if port.lanes == 1:
+            m.d.comb += [
+                part.valid.eq(axis["tvalid"]),
+                part.payload.eq(Cat(axis["tdata"], axis["tlast"])),
+                axis["tready"].eq(part.ready),
+            ]
+            return
+        word = Interval.of_bits(RESULT_BITS, signed=False)
+        m.submodules[f"{port.prefix}narrow"] = narrow = Narrow(word, 1, port.lanes)
+        index = Signal(range(port.words), name=f"{port.prefix}index")
+        last = Signal(name=f"{port.prefix}last")
+        m.d.comb += [
+            Value.cast(narrow.i.payload).eq(axis["tdata"]),
+            narrow.i.valid.eq(axis["tvalid"]),
+            axis["tready"].eq(narrow.i.ready),
+            last.eq(index == port.words - 1),
+            part.valid.eq(narrow.o.valid),
+            part.payload.eq(Cat(Value.cast(narrow.o.payload), last)),
+            narrow.o.ready.eq(part.ready),
+        ]
+        with m.If(part.valid & part.ready):
+            m.d.sync += index.eq(Mux(last, 0, index + 1))
+
     def _results(self, m):
         """The words of all outputs, a frame of each in turn: valid, ready, data, and last of the last output's."""
         ports = self._core.outputs
         valid, ready, data, last = Signal(), Signal(), Signal(32), Signal()
         parts = []
         for number, port in enumerate(ports):
-            axis = self._axis(port)
             part = stream.Signature(33).create(path=(f"output{number}",))
-            m.d.comb += [
-                part.valid.eq(axis["tvalid"]),
-                part.payload.eq(Cat(axis["tdata"], axis["tlast"])),
-                axis["tready"].eq(part.ready),
-            ]
+            self._words(m, port, part)
             if number:
                 m.submodules[f"output{number}"] = waiting = BranchFifo(33, port.words)
                 wiring.connect(m, part, waiting.i)

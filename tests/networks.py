@@ -6,6 +6,8 @@ Scales fit the integers, as those of the quantizer do, so that the float twin co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -302,7 +304,7 @@ def input_frames(rng: np.random.Generator, net: Network, count: int) -> np.ndarr
 
 
 def foldings(layer: Layer) -> list[Folding]:
-    """Every legal folding of ``layer``, the smallest first."""
+    """Every legal folding of ``layer`` of one tap per cycle, the smallest first."""
     channels = layer.output.shape[2]
     inputs = getattr(layer, "input_shape", layer.output.shape)[2]
     return [
@@ -312,6 +314,12 @@ def foldings(layer: Layer) -> list[Folding]:
         for lanes in divisors(pe)
         if _legal(folding := Folding(pe, simd, lanes), layer)
     ]
+
+
+def unrolled(layer: Layer, folding: Folding) -> list[Folding]:
+    """``folding`` with every legal number of taps per cycle, one first."""
+    unrolls = product(*map(divisors, getattr(layer, "kernel", (1, 1))))
+    return [wider for unroll in unrolls if _legal(wider := replace(folding, unroll=unroll), layer)]
 
 
 def _legal(folding: Folding, layer: Layer) -> bool:

@@ -45,13 +45,14 @@ def show_plan(console: Console, result: Mapping[str, Any]) -> None:
     plan = result["plan"]
     table(
         console,
-        ("layer", "kind", ">PE", ">SIMD", ">cycles", ">utilisation", ">LUTs", ">block RAMs"),
+        ("layer", "kind", ">PE", ">SIMD", ">taps", ">cycles", ">utilisation", ">LUTs", ">block RAMs"),
         (
             (
                 short(layer["name"]),
                 layer["kind"],
                 number(layer["pe"]),
                 number(layer["simd"]),
+                "x".join(map(str, layer["unroll"])),
                 number(layer["cycles"]),
                 percent(layer["utilisation"]),
                 number(layer["lut"]),
@@ -65,6 +66,9 @@ def show_plan(console: Console, result: Mapping[str, Any]) -> None:
             f"{fifo['source']} to {fifo['consumer'] or 'output'}: {fifo['depth']}" for fifo in plan["fifos"]
         )
         console.print(f"FIFOs that keep the branches in step, in words: {words}.", soft_wrap=True)
+    for port in plan["outputs"]:
+        if port["lanes"] > 1:
+            console.print(f"Output {port['name']!r} has {port['lanes']} values per beat.", soft_wrap=True)
     console.print(f"The bottleneck is {bottleneck(plan)}.", soft_wrap=True)
     rows(
         console,

@@ -112,7 +112,8 @@ def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor
     words, simd = geometry.words_per_pixel(folding.simd), folding.simd
     rows, columns = geometry.output
     height, width, _ = geometry.shape
-    reduction, results, turns = geometry.reduction(simd), folding.results(layer), geometry.turns(simd)
+    results, turns = folding.results(layer), geometry.turns(simd)
+    reduction = geometry.reduction(simd, folding.unroll)
     firings = rows * columns * results
     latency, burst = _results(layer, folding)
     pace = max(reduction, burst)
@@ -129,7 +130,8 @@ def _windowed(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor
         row = top + kernel_row * geometry.dilation[0]
         inside = (row >= 0) & (row < height) & (column >= 0) & (tap >= 0)
         need.append(np.where(inside, (row * width + column) * words + last, NOTHING).reshape(-1))
-        beat = (kernel_row * geometry.kernel[1] + np.maximum(tap, 0)) * each + each - 1
+        block_row, block_column = kernel_row // folding.unroll[0], np.maximum(tap, 0) // folding.unroll[1]
+        beat = (block_row * (geometry.kernel[1] // folding.unroll[1]) + block_column) * each + each - 1
         within.append(np.broadcast_to(beat, whole).reshape(-1))
     kept = np.broadcast_to((top * width + left) * words, whole).reshape(-1)
     depth = buffer_words(geometry, simd)
@@ -157,7 +159,9 @@ def _results(layer: Conv | Pool, folding: Folding) -> tuple[int, int]:
     if isinstance(layer, Pool):
         return pool_latency(layer), 1
     burst = folding.pe // folding.lanes
-    return conv_latency(folding.lanes_per_pe(layer), layer.codes.size // folding.macs_per_cycle(layer), burst), burst
+    return conv_latency(
+        layer.codebook, folding.lanes_per_pe(layer), layer.codes.size // folding.macs_per_cycle(layer), burst
+    ), burst
 
 
 def _direct(layer: Conv | Pool, folding: Folding, geometry: Geometry) -> Actor:

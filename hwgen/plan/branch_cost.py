@@ -14,6 +14,7 @@ from ..sizing.bounds import addition
 from ..sizing.memories import in_block_ram
 from ..sizing.streaming import memories
 from .cost import Cost, block_rams, memory_rams
+from .width import gearbox_cost
 
 __all__ = ["end_buffers", "fifo_cost", "fork_cost", "streaming_cost"]
 
@@ -71,9 +72,14 @@ def fifo_cost(family: str, bits: int, depth: int) -> Cost:
     return Cost(control + bits * -(-depth // 16), 0)
 
 
-def end_buffers(family: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Cost:
-    """What the board's top stores so that several inputs, and outputs, can share its line (``boards/top.py``)."""
+def end_buffers(family: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], lanes: Sequence[int]) -> Cost:
+    """What the board's top stores so that all inputs and outputs can share its line (``boards/top.py``).
+
+    lanes: int32 per beat of every output.
+    """
     total = Cost(0, 0)
+    for count in lanes:
+        total += gearbox_cost(family, 32, count, 1)
     for tensor in inputs[:-1]:
         total += fifo_cost(family, 8, prod(tensor.shape))
     for tensor in outputs[1:]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 from ..floatnet import PoolKind
 from ..interval import Interval
 from ..network import Conv, Pool, Tensor
 from ..sizing.bounds import accumulators, tap_interval, window_sum
 from ..sizing.folding import Folding, geometry_of
-from ..sizing.line_buffer import buffer_words
+from ..sizing.geometry import Geometry
+from ..sizing.line_buffer import awaited, buffer_words
 from ..sizing.memories import BANK_WORDS, in_block_ram
-from ..sizing.split import product_interval, split
+from ..sizing.product import CHAIN, operand_luts, product_interval, recipe
 
 __all__ = ["COEFFICIENTS", "SHELL", "Cost", "block_rams", "layer_cost", "lut_features", "memory_rams"]
 
@@ -41,37 +43,38 @@ SHAPES = {
 
 COEFFICIENTS: dict[str, dict[str, float]] = {
     "ecp5": {
-        "accumulator": 2.75,
-        "base_mux": 0.588,
-        "control": 5.04,
-        "maximum": 4.93,
-        "multiples": 3.24,
-        "padding": 151,
-        "pool_sum": 1.57,
-        "requantizer": 2.09,
-        "ring": 1.19,
-        "shift_mux": 1,
-        "tree": 0.668,
-        "window": 10.3,
+        "accumulator": 2.33,
+        "control": 7.52,
+        "delays": 0,
+        "maximum": 3.82,
+        "multiples": 2.14,
+        "padding": 94.8,
+        "pool_sum": 1.6,
+        "products": 1.03,
+        "requantizer": 1.61,
+        "ring": 0.823,
+        "rom": 0.533,
+        "window": 4.76,
     },
     "ice40": {
         "accumulator": 3.15,
-        "base_mux": 0.206,
+        "delays": 0.5,
         "control": 14,
         "maximum": 11.2,
         "multiples": 6.33,
         "padding": 242,
         "pool_sum": 7.34,
         "requantizer": 1.7,
+        "rom": 1,
         "ring": 1.57,
-        "shift_mux": 1.09,
-        "tree": 1.8,
+        "products": 1.09,
+        "adders": 1.2,
         "window": 0,
     },
 }
 """LUT4s per unit of each feature of :func:`lut_features`; made by ``benchmarks/cost_model.py --fit``."""
 
-SHELL = {"ice40": Cost(321, 0), "ecp5": Cost(325, 0)}
+SHELL = {"ice40": Cost(321, 0), "ecp5": Cost(310, 0)}
 """Framing and the board's serial port around the layers, measured by ``benchmarks/cost_model.py``; the frame buffer and
 what changes the number of lanes between layers come on top."""
 
@@ -90,12 +93,13 @@ def lut_features(layer: Conv | Pool, source: Tensor, folding: Folding) -> dict[s
     """What the LUTs of an engine are spent on, in bits.
 
     control: counters and the address of the weights. window, padding: address of the line buffer; 1 with any padding.
-    multiples, base_mux, shift_mux: shared multiples of activations; inputs of the multiplexers of all products.
-    tree, accumulator, ring: adders behind them; accumulators of further results of a pixel.
+    multiples: of activations, shared. products: multiplexers of all products. delays: registers without logic, of
+    activations for the lanes of a chain and of weights. rom: weights that are not in block RAM. adders, accumulator,
+    ring: behind the products; accumulators of further results.
     maximum, pool_sum: what pooling has instead. requantizer: it and the queue behind it.
     """
     geometry = geometry_of(layer)
-    features = {"control": _counter_bits(layer, folding)}
+    features: dict[str, float] = {"control": _counter_bits(layer, folding)}
     if not geometry.direct:
         features["window"] = buffer_words(geometry, folding.simd).bit_length()
         features["padding"] = int(any(geometry.pads))
@@ -124,7 +128,7 @@ def _accumulator(layer: Conv, source: Interval) -> Interval:
 def _counter_bits(layer: Conv | Pool, folding: Folding) -> int:
     """Of the loops over a frame, and of the address of the weights."""
     geometry = geometry_of(layer)
-    reduction, results = geometry.reduction(folding.simd), folding.results(layer)
+    reduction, results = geometry.reduction(folding.simd, folding.unroll), folding.results(layer)
     sizes: list[int] = []
     if isinstance(layer, Conv):
         sizes += [layer.codes.size // folding.macs_per_cycle(layer)]
@@ -133,27 +137,58 @@ def _counter_bits(layer: Conv | Pool, folding: Folding) -> int:
     if geometry.direct:
         sizes += [reduction, results]
     else:
-        sizes += [*geometry.output, results, *geometry.kernel, reduction // (geometry.kernel[0] * geometry.kernel[1])]
+        blocks = [taps // unrolled for taps, unrolled in zip(geometry.kernel, folding.unroll, strict=True)]
+        sizes += [*geometry.output, results, *blocks, reduction // prod(blocks)]
     return sum((size - 1).bit_length() for size in sizes)
 
 
-def _array(layer: Conv, source: Tensor, folding: Folding, acc: Interval) -> dict[str, int]:
+def _array(layer: Conv, source: Tensor, folding: Folding, acc: Interval) -> dict[str, float]:
     book, taps = layer.codebook, tap_interval(layer, source.interval)
-    parts = split(book)
-    product, base = product_interval(book, taps).bits, (taps * max(parts.bases)).bits
+    how, lanes = recipe(book), folding.lanes_per_pe(layer)
+    product = product_interval(book, taps).bits
     macs = folding.macs_per_cycle(layer)
-    # A product sees no more different codes than there are words of weights.
-    words = layer.codes.size // macs
+    chains = [min(CHAIN, lanes - start) for start in range(0, lanes, CHAIN)]
+    # Of a single word of weights every product is wired, and of two many are alike.
+    seen = 1 - 0.5 ** (layer.codes.size // macs - 1)
     geometry = geometry_of(layer)
     ring = folding.results(layer) if geometry.direct and geometry.reduction(folding.simd) > 1 else 1
+    shared = folding.simd * folding.taps
     return {
-        "multiples": folding.simd * sum(taps.bits + 2 for value in parts.bases if value & (value - 1)),
-        "base_mux": macs * base * min(words, len(parts.bases) - book.zero_free),
-        "shift_mux": macs * product * min(words, len(parts.shifts)),
-        "tree": folding.pe * (folding.lanes_per_pe(layer) - 1) * (product + 2),
+        "multiples": shared * sum(taps.bits + 2 for base in how.bases if base > 1),
+        "products": seen * (macs * operand_luts(book, taps) + folding.pe * len(chains) * product)
+        + folding.pe * (_chain_bits(chains, product) + _tree_bits(len(chains), product + 2)),
+        "delays": sum(length * (length - 1) // 2 for length in chains) * (shared // lanes) * taps.bits
+        + macs * book.bits,
+        "rom": 0 if any(_weight_rams("ecp5", layer, folding)) else seen * macs * book.bits,
         "accumulator": folding.pe * acc.bits,
         "ring": folding.pe * acc.bits * (ring - 1),
     }
+
+
+def _chain_bits(chains: list[int], product: int) -> int:
+    """Of the adders in chains of so many lanes, with what the start of a carry chain takes."""
+    return sum(product + (lanes - 1).bit_length() + 1 for length in chains for lanes in range(2, length + 1))
+
+
+def _tree_bits(leaves: int, width: int) -> int:
+    """The same of a tree over ``leaves`` sums of ``width`` bits."""
+    total = 0
+    while leaves > 1:
+        width += 1
+        total += leaves // 2 * (width + 1)
+        leaves = -(-leaves // 2)
+    return total
+
+
+def _copies(geometry: Geometry, folding: Folding) -> int:
+    """LUTs of all but the first tap of an unrolled block, counted and not fitted as there are none in the data.
+
+    Each has an address, and some of them are compared with that of the writer.
+    """
+    if folding.taps == 1:
+        return 0
+    address = buffer_words(geometry, folding.simd).bit_length() + 1
+    return (folding.taps + len(awaited(geometry, folding.unroll)) - 2) * address
 
 
 def layer_cost(layer: Conv | Pool, source: Tensor, folding: Folding, family: str) -> Cost:
@@ -161,16 +196,24 @@ def layer_cost(layer: Conv | Pool, source: Tensor, folding: Folding, family: str
     geometry = geometry_of(layer)
     coefficients = COEFFICIENTS[family]
     luts = sum(coefficients[name] * value for name, value in lut_features(layer, source, folding).items())
+    luts += _copies(geometry, folding)
     rams = 0
     # iCE40 has no RAM in LUTs: buffer and queue take block RAM, unless a queue has only a few words.
     if not geometry.direct:
         count = block_rams if family == "ice40" else memory_rams
-        rams += count(family, source.interval.bits * folding.simd, buffer_words(geometry, folding.simd))
+        words = buffer_words(geometry, folding.simd)
+        rams += folding.taps * count(family, source.interval.bits * folding.simd, words)
     if family == "ice40" and layer.requant is not None:
         rams += block_rams(family, folding.lanes * layer.output.interval.bits, 16)
     if isinstance(layer, Conv):
-        macs = folding.macs_per_cycle(layer)
-        bits, words = macs * layer.codebook.bits, layer.codes.size // macs
-        banks = -(-words // BANK_WORDS)
-        rams += banks * memory_rams(family, bits, BANK_WORDS if banks > 1 else words)
+        rams += sum(_weight_rams(family, layer, folding))
     return Cost(round(luts), rams)
+
+
+def _weight_rams(family: str, layer: Conv, folding: Folding) -> list[int]:
+    """Block RAMs of the weights of every place in a chain, which have a memory of their own."""
+    words = layer.codes.size // folding.macs_per_cycle(layer)
+    banks = -(-words // BANK_WORDS)
+    lanes = folding.lanes_per_pe(layer)
+    widths = [len(range(place, lanes, CHAIN)) * folding.pe * layer.codebook.bits for place in range(min(CHAIN, lanes))]
+    return [banks * memory_rams(family, width, BANK_WORDS if banks > 1 else words) for width in widths]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from ..sizing.folding import Folding
 from ..sizing.graph import Edge
 from .cost import Cost
 
-__all__ = ["Plan", "PlannedFifo", "PlannedLayer"]
+__all__ = ["Plan", "PlannedFifo", "PlannedLayer", "PlannedPort"]
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,22 @@ class PlannedFifo:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A folding for every layer, a FIFO where branches need one, and what all is predicted to need.
+class PlannedPort:
+    """An input or output of ``words`` values per frame, ``lanes`` of them per beat."""
 
-    inputs, outputs: cycles per frame of every input and output, by name.
-    """
+    name: str
+    lanes: int
+    words: int
+
+    @property
+    def cycles(self) -> int:
+        """Per frame, without stalls: one for each beat."""
+        return self.words // self.lanes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A folding for every layer, a FIFO where branches need one, the ports, and what all is predicted to need."""
 
     board: str
     layers: tuple[PlannedLayer, ...]
@@ -54,8 +64,8 @@ class Plan:
     lut_budget: int
     bram_budget: int
     clock_mhz: float
-    inputs: Mapping[str, int]
-    outputs: Mapping[str, int]
+    inputs: tuple[PlannedPort, ...]
+    outputs: tuple[PlannedPort, ...]
 
     @property
     def fifos(self) -> dict[Edge, int]:
@@ -65,12 +75,17 @@ class Plan:
     @property
     def input_cycles(self) -> int:
         """Of the slowest input."""
-        return max(self.inputs.values())
+        return max(port.cycles for port in self.inputs)
 
     @property
     def output_cycles(self) -> int:
         """Of the slowest output."""
-        return max(self.outputs.values())
+        return max(port.cycles for port in self.outputs)
+
+    @property
+    def result_lanes(self) -> list[int]:
+        """Values per beat of every output."""
+        return [port.lanes for port in self.outputs]
 
     @property
     def foldings(self) -> list[Folding]:
@@ -113,6 +128,7 @@ class Plan:
                     "pe": layer.folding.pe,
                     "simd": layer.folding.simd,
                     "lanes": layer.folding.lanes,
+                    "unroll": list(layer.folding.unroll),
                     "cycles": layer.cycles,
                     "utilisation": layer.cycles / self.cycles_per_frame,
                     "macs": layer.macs,
@@ -133,6 +149,10 @@ class Plan:
                 }
                 for fifo in self.planned_fifos
             ],
-            "inputs": [{"name": name, "cycles": cycles} for name, cycles in self.inputs.items()],
-            "outputs": [{"name": name, "cycles": cycles} for name, cycles in self.outputs.items()],
+            "inputs": [_as_dict(port) for port in self.inputs],
+            "outputs": [_as_dict(port) for port in self.outputs],
         }
+
+
+def _as_dict(port: PlannedPort) -> dict[str, Any]:
+    return {"name": port.name, "lanes": port.lanes, "cycles": port.cycles}

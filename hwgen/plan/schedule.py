@@ -26,7 +26,7 @@ import numpy as np
 
 from ..network import Layer, Network
 from ..sizing.folding import Folding
-from ..sizing.graph import Edge, consumers, edges, input_lanes
+from ..sizing.graph import Edge, consumers, edges, input_lanes, result_lanes
 from ..sizing.pipeline import FIFO_LATENCY, FORK_WORDS
 from .actors import NOTHING, Actor, IntArray, actor_of
 
@@ -53,12 +53,15 @@ class Schedule:
         return self._solver.least_depth(edge, set(self.depths) | {edge})
 
 
-def schedule(network: Network, foldings: Sequence[Folding], period: int) -> Schedule:
+def schedule(
+    network: Network, foldings: Sequence[Folding], period: int, *, lanes: Sequence[int] | None = None
+) -> Schedule:
     """The FIFOs with which ``network`` on ``foldings`` makes a frame every ``period`` cycles.
 
-    ``period`` must be at least the cycles per frame of every engine and stream.
+    lanes: values per beat of every output, one unless given. ``period`` must be at least the cycles per frame of every
+    engine and stream.
     """
-    solver = Solver(network, foldings)
+    solver = Solver(network, foldings, lanes=lanes)
     open_edges = _meeting(network)
     while True:
         times, growing = solver.solve(period, open_edges)
@@ -82,11 +85,15 @@ def _depths(times: _Times, open_edges: set[Edge]) -> dict[Edge, int]:
     return {edge: depth for edge, depth in found.items() if depth}
 
 
-def cycles_per_frame(network: Network, foldings: Sequence[Folding]) -> int:
-    """Cycles between two frames in steady state: those of the slowest engine, input or output."""
-    lanes = input_lanes(network, [folding.simd for folding in foldings])
-    ends = [prod(tensor.shape) // count for tensor, count in zip(network.inputs, lanes, strict=True)]
-    ends += [prod(network.tensor(name).shape) for name in network.outputs]
+def cycles_per_frame(network: Network, foldings: Sequence[Folding], *, lanes: Sequence[int] | None = None) -> int:
+    """Cycles between two frames in steady state: those of the slowest engine, input or output.
+
+    lanes: values per beat of every output, one unless given.
+    """
+    outputs = [network.tensor(name) for name in network.outputs]
+    taken = input_lanes(network, [folding.simd for folding in foldings])
+    ends = [prod(tensor.shape) // count for tensor, count in zip(network.inputs, taken, strict=True)]
+    ends += [prod(tensor.shape) // count for tensor, count in zip(outputs, result_lanes(network, lanes), strict=True)]
     engines = (folding.cycles(layer) for layer, folding in zip(network.layers, foldings, strict=True))
     return max(*ends, *engines)
 
@@ -150,23 +157,30 @@ class _Times:
 
 
 class Solver:
-    """The waits of a network on its foldings."""
+    """The waits of a network on its foldings.
 
-    def __init__(self, network: Network, foldings: Sequence[Folding]):
+    lanes: values per beat of every output, one unless given.
+    """
+
+    def __init__(self, network: Network, foldings: Sequence[Folding], *, lanes: Sequence[int] | None = None):
         self._network = network
         self._actors = {
             layer.name: actor_of(layer, folding) for layer, folding in zip(network.layers, foldings, strict=True)
         }
         self._readers = consumers(network)
-        lanes = input_lanes(network, [folding.simd for folding in foldings])
-        self._lanes = {tensor.name: count for tensor, count in zip(network.inputs, lanes, strict=True)}
+        self._result_lanes = result_lanes(network, lanes)
+        taken = input_lanes(network, [folding.simd for folding in foldings])
+        self._lanes = {tensor.name: count for tensor, count in zip(network.inputs, taken, strict=True)}
         self._lanes |= {name: actor.lanes for name, actor in self._actors.items()}
         self._words = {name: prod(tensor.shape) // self._lanes[name] for name, tensor in network.tensors.items()}
 
     def _gears(self, edge: Edge) -> tuple[int, int]:
         """Factors of the gearbox of ``edge``: words that are joined into one, and into how many that is cut."""
         have = self._lanes[edge.source]
-        want = 1 if edge.consumer is None else self._actors[edge.consumer].intakes[edge.index].lanes
+        if edge.consumer is None:
+            want = self._result_lanes[edge.index]
+        else:
+            want = self._actors[edge.consumer].intakes[edge.index].lanes
         common = lcm(have, want)
         return common // have, common // want
 

@@ -12,7 +12,8 @@ from ..interval import Interval
 from ..network import Conv, Tensor
 from ..sizing.bounds import accumulators, negative_codes, tap_interval
 from ..sizing.folding import Folding, geometry_of
-from ..sizing.split import split
+from ..sizing.pipeline import FEEDER_LATENCY
+from ..sizing.product import CHAIN, array_latency, recipe
 from .direct import Direct
 from .pe import PE
 from .product import multiple
@@ -33,11 +34,11 @@ class ConvEngine(wiring.Component):
     queue. Nothing between feeder and queue ever stalls; the feeder issues the last beat of a reduction only when its
     results have room.
 
-    Every PE multiplies all lanes of a word; groups of channels take turns, so that no lane multiplies by the zeros
-    between them. Of a depthwise layer, where each input channel is a reduction of its own, PE ``k`` has lane ``k``.
+    Every PE multiplies all lanes of a beat; groups of channels take turns, so that no lane multiplies by the zeros
+    between them. Of a depthwise layer, where each input channel is a reduction of its own, PE ``k`` has channel ``k``.
 
     Throughput: one frame per ``folding.cycles(layer)`` cycles; every PE lane works in each of them.
-    Latency: from the last pixel of a window to its first result, ``PE.latency(lanes)`` + 14 cycles.
+    Latency: from the last pixel of a window to its first result, ``array_latency(codebook, lanes)`` + 15 cycles.
 
     Members
     -------
@@ -52,12 +53,11 @@ class ConvEngine(wiring.Component):
         self._geometry = geometry = geometry_of(layer)
         folding.validate(layer)
         self._pe_lanes = folding.lanes_per_pe(layer)
-        self._weights = SequentialRom(
-            rom_words(layer, geometry, folding.pe, self._pe_lanes), layer.codebook.bits * folding.macs_per_cycle(layer)
-        )
+        bits = layer.codebook.bits * folding.macs_per_cycle(layer)
+        self._weights = SequentialRom(rom_words(layer, folding), bits, late=self._turns())
         # From the beat to the accumulator's input.
-        self._delay = self._weights.latency + PE.latency(self._pe_lanes) - 1
-        reduction, results = geometry.reduction(folding.simd), folding.results(layer)
+        self._delay = self._weights.latency + array_latency(layer.codebook, self._pe_lanes) - 1
+        reduction, results = geometry.reduction(folding.simd, folding.unroll), folding.results(layer)
         accs = accumulators(layer, source.interval)
         self._acc = Interval.hull(accs)
         self._results = Results(
@@ -66,7 +66,7 @@ class ConvEngine(wiring.Component):
             folding.lanes,
             self._requantizer(accs),
             period=1 if geometry.direct else reduction,
-            latency=self._delay + 4,
+            latency=self._delay + FEEDER_LATENCY + 2,
         )
         self._feeder, self._ring = self._make_feeder(reduction, results)
         super().__init__(
@@ -83,6 +83,10 @@ class ConvEngine(wiring.Component):
         buffered, queued = self._feeder.depth * self._folding.simd, self._results.depth * self._folding.lanes
         return 2 + buffered // values_in + queued // values_out
 
+    def _turns(self) -> list[int]:
+        """By how many cycles the weights of each lane of each PE come later than those of a chain's first lane."""
+        return [lane % CHAIN for _ in range(self._folding.pe) for lane in range(self._pe_lanes)]
+
     def _make_feeder(self, reduction: int, results: int) -> tuple[Direct | Window, int]:
         """What reads ``results`` reductions of ``reduction`` words per pixel, and how many interleave in a PE."""
         geometry, simd, interval = self._geometry, self._folding.simd, self._source.interval
@@ -90,7 +94,8 @@ class ConvEngine(wiring.Component):
             feeder = Direct(interval, simd, length=reduction, groups=results, channelwise=geometry.channelwise)
             return feeder, results if reduction > 1 else 1
         repeat = results // geometry.turns(simd)
-        return Window(interval, geometry, simd, repeat=repeat, pad=self._layer.pad_value.tolist()), 1
+        pad = self._layer.pad_value.tolist()
+        return Window(interval, geometry, simd, repeat=repeat, pad=pad, unroll=self._folding.unroll), 1
 
     def _requantizer(self, accs):
         requant = self._layer.requant
@@ -106,7 +111,7 @@ class ConvEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layer, folding = self._layer, self._folding
-        book, simd = layer.codebook, folding.simd
+        book, lanes = layer.codebook, folding.taps * folding.simd
         taps = tap_interval(layer, self._source.interval)
 
         m.submodules.feeder = feeder = self._feeder
@@ -116,19 +121,23 @@ class ConvEngine(wiring.Component):
         m.submodules.weights = weights = self._weights
         m.d.comb += weights.advance.eq(beat.valid)
 
-        # Activations wait for their weights, the last register being that of every multiple the codebook needs.
-        multiples = pipeline_signal(PE.multiples_layout(book, taps, simd), name="multiples")
-        for lane in range(simd):
+        # Activations wait for their weights and for their turn in a chain, the last register being that of every
+        # multiple the codebook needs.
+        multiples = pipeline_signal(PE.multiples_layout(book, taps, lanes), name="multiples")
+        for lane in range(lanes):
             x = beat.data[lane]
-            for stage in range(weights.latency - 1):
+            place = lane // folding.simd if layer.depthwise else lane
+            for stage in range(weights.latency - 1 + place % CHAIN):
                 later = pipeline_signal(x.shape(), name=f"x{lane}_d{stage + 1}")
                 m.d.sync += later.eq(x)
                 x = later
-            for base in split(book).bases:
+            for base in recipe(book).bases:
                 m.d.sync += multiples[lane][f"x{base}"].eq(multiple(x, base))
 
         # The beat's flags travel beside the data: to the codes, then to the accumulator's input.
-        valid, first, last = (self._delayed(m, flag, self._delay) for flag in (beat.valid, beat.first, beat.last))
+        more = Signal()
+        m.d.comb += more.eq(~beat.first)
+        valid, more, last = (self._delayed(m, flag, self._delay) for flag in (beat.valid, more, beat.last))
 
         width = book.bits * self._pe_lanes
         pes = []
@@ -136,10 +145,10 @@ class ConvEngine(wiring.Component):
             pe = PE(book, taps, self._pe_lanes, self._acc, groups=self._ring)
             m.submodules[f"pe{index}"] = pe
             m.d.comb += [
-                Value.cast(pe.multiples).eq(Value.cast(multiples[index] if layer.depthwise else multiples)),
+                Value.cast(pe.multiples).eq(Cat(Value.cast(multiples[lane]) for lane in self._lanes_of(index))),
                 pe.codes.eq(weights.word[index * width : (index + 1) * width]),
                 pe.valid.eq(valid),
-                pe.first.eq(first),
+                pe.more.eq(more),
             ]
             pes.append(pe)
 
@@ -150,6 +159,11 @@ class ConvEngine(wiring.Component):
             m.d.comb += results.accs[index].eq(pe.acc)
         wiring.connect(m, results.o, wiring.flipped(self.o))
         return m
+
+    def _lanes_of(self, pe: int) -> range:
+        """The lanes of a beat that ``pe`` multiplies: of a depthwise layer its own channel of every tap."""
+        simd, taps = self._folding.simd, self._folding.taps
+        return range(pe, simd * taps, simd) if self._layer.depthwise else range(simd * taps)
 
     @staticmethod
     def _delayed(m, signal, cycles: int):

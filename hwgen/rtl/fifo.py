@@ -32,9 +32,9 @@ class BranchFifo(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth, bits = self._depth, Shape.cast(self.i.payload.shape()).width
-        m.submodules.memory = memory = Memory(
-            shape=bits, depth=depth, init=[], attrs=block_attributes(bits, depth, rom=False)
-        )
+        # A word is read a cycle or more after it was written, and overwritten only when it has left.
+        attributes = block_attributes(bits, depth, rom=False) | {"no_rw_check": 1}
+        m.submodules.memory = memory = Memory(shape=bits, depth=depth, init=[], attrs=attributes)
         write, read = memory.write_port(), memory.read_port()
         held = Signal(range(depth + 1))  # all words inside, the one at the output too
         full, stored = Signal(), Signal(range(depth + 1))

@@ -9,12 +9,20 @@ from amaranth.lib.wiring import In, Out
 from ..interval import Interval
 from .stream import pixel_stream
 
-__all__ = ["Egress", "Ingress", "byte_lanes"]
+__all__ = ["RESULT_BITS", "Egress", "Ingress", "byte_lanes", "result_shape"]
+
+RESULT_BITS = 32
+"""Of a value of ``m_axis_tdata``: an int32."""
 
 
 def byte_lanes(lanes: int) -> int:
     """Bits of ``s_axis_tdata``: one byte per lane."""
     return 8 * lanes
+
+
+def result_shape(lanes: int) -> Shape:
+    """Shape of ``m_axis_tdata``: an int32, of several lanes their bits."""
+    return signed(RESULT_BITS) if lanes == 1 else unsigned(RESULT_BITS * lanes)
 
 
 class Ingress(wiring.Component):
@@ -83,26 +91,28 @@ class Ingress(wiring.Component):
 
 
 class Egress(wiring.Component):
-    """Sends a one-lane stream as int32 words, marks the last of every frame with ``tlast`` and with its error flag.
+    """Sends a stream as beats of an int32 per lane, marks the last of every frame with ``tlast`` and its error flag.
 
-    ``flag`` is a stream of one error bit per frame, in order; the last word of a frame waits for it.
+    The lowest lane is in the low bits. A frame is ``beats`` beats. ``flag`` is a stream of one error bit per frame, in
+    order; the last beat of a frame waits for it.
 
-    Latency 0, one word per cycle.
+    Latency 0, one beat per cycle.
 
     Members
     -------
-    i : In(pixel stream of one lane)
+    i : In(pixel stream of ``lanes`` lanes)
     flag : In(stream of 1 bit)
     tdata, tvalid, tready, tlast, tuser : AXI4-Stream master; tuser is valid with tlast
     """
 
-    def __init__(self, interval: Interval, words: int):
-        self._words = words
+    def __init__(self, interval: Interval, lanes: int, beats: int):
+        self._lanes = lanes
+        self._beats = beats
         super().__init__(
             {
-                "i": In(pixel_stream(interval, 1)),
+                "i": In(pixel_stream(interval, lanes)),
                 "flag": In(stream.Signature(1)),
-                "tdata": Out(signed(32)),
+                "tdata": Out(result_shape(lanes)),
                 "tvalid": Out(1),
                 "tready": In(1),
                 "tlast": Out(1),
@@ -112,18 +122,19 @@ class Egress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        index = Signal(range(max(self._words, 2)))
-        final = Signal(init=self._words == 1)
+        index = Signal(range(max(self._beats, 2)))
+        final = Signal(init=self._beats == 1)
         allowed = self.flag.valid | ~final
+        for lane in range(self._lanes):
+            m.d.comb += self.tdata[RESULT_BITS * lane : RESULT_BITS * (lane + 1)].eq(self.i.payload[lane])
         m.d.comb += [
-            self.tdata.eq(self.i.payload[0]),
             self.tvalid.eq(self.i.valid & allowed),
             self.tlast.eq(final),
             self.tuser.eq(final & self.flag.payload),
             self.i.ready.eq(self.tready & allowed),
             self.flag.ready.eq(final & self.i.valid & self.tready),
         ]
-        if self._words > 1:
+        if self._beats > 1:
             with m.If(self.tvalid & self.tready):
-                m.d.sync += [index.eq(Mux(final, 0, index + 1)), final.eq(~final & (index == self._words - 2))]
+                m.d.sync += [index.eq(Mux(final, 0, index + 1)), final.eq(~final & (index == self._beats - 2))]
         return m

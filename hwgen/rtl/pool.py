@@ -13,6 +13,7 @@ from ..floatnet import PoolKind
 from ..network import Pool, Tensor
 from ..sizing.bounds import window_sum
 from ..sizing.folding import Folding, geometry_of
+from ..sizing.pipeline import FEEDER_LATENCY
 from .direct import Direct
 from .divisors import DivisorIndex
 from .requant import Channel, Requantizer
@@ -56,7 +57,7 @@ class PoolEngine(wiring.Component):
             lanes,
             self._requantizer,
             period=1 if geometry.direct else reduction,
-            latency=4,
+            latency=FEEDER_LATENCY + 2,
         )
         self._feeder: Direct | Window
         if geometry.direct:

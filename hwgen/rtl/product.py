@@ -1,21 +1,24 @@
-"""A product without a multiplier: a weight code selects a multiple of the activation, a shift and a sign.
+"""A product without a multiplier: a weight chooses a multiple of the activation, a shift and a sign.
 
-Every level of a codebook is ``+-base << shift``. The bases' multiples of an activation (``3a = a + 2a``) are made once
-per activation lane and shared by all PEs; a MAC is left with one small multiplexer for the base, one for the shift
-and an XOR for the sign. The sign is a ones' complement: ``~p = -p - 1``. The missing one per negative weight is known
-when the hardware is made and sits in the bias (``bounds.negative_codes``).
+The multiples (``3a = a + 2a``) are made once per activation lane and shared by all PEs; a MAC is left with one small
+multiplexer for the multiple and one for the shift, and what ``sizing.product`` leaves to the adder behind. The sign is
+a ones' complement: ``~p = -p - 1``. The missing one per negative weight is known when the hardware is made and sits in
+the bias (``bounds.negative_codes``).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from amaranth.hdl import *
 
 from ..codes import Codebook, signed_terms
 from ..interval import Interval
-from ..sizing.split import product_interval, split
-from .stream import shape_of
+from ..sizing.product import Absorbed, Control, Recipe, product_interval, recipe
+from .adders import mux_add, sign_add
+from .stream import pipeline_signal, shape_of
 
-__all__ = ["multiple", "select_base", "shift_and_sign"]
+__all__ = ["Operand", "accumulate", "first_product", "multiple", "operand"]
 
 
 def multiple(x, base: int):
@@ -27,47 +30,114 @@ def multiple(x, base: int):
     return total
 
 
-def _lookup(m: Module, code, table: tuple[int, ...], name: str):
-    """``table[code]`` as a small function of the code's bits."""
-    value = Signal(range(max(table) + 1), name=name)
-    with m.Switch(code):
-        for result in sorted(set(table) - {0}):
-            with m.Case(*(index for index, entry in enumerate(table) if entry == result)):
+@dataclass(frozen=True)
+class Operand:
+    """A product before its last decision, and that decision.
+
+    ``STEP``: ``near`` or ``distant``, a ones' complement where negative, if ``far``.
+    ``SIGN``: ``near`` where ``plus``, its complement where ``minus``, else nothing.
+    """
+
+    near: Value
+    distant: Value
+    far: Value
+    plus: Value
+    minus: Value
+
+
+def _decide(m: Module, control: Control, word, name: str):
+    """What ``word`` says: a field of it, or a small function of its bits; 0 when there is nothing to decide."""
+    if not control.bits:
+        return Const(0, 1)
+    if control.low is not None:
+        return word[control.low : control.low + control.bits]
+    value = Signal(control.bits, name=name)
+    with m.Switch(word):
+        for result in sorted(set(control.table) - {0}):
+            with m.Case(*(index for index, entry in enumerate(control.table) if entry == result)):
                 m.d.comb += value.eq(result)
     return value
 
 
-def select_base(m: Module, book: Codebook, code, multiples, taps: Interval, name: str):
-    """The chosen multiple, or zero where that is a level: first half of a product, combinational.
+def _registered(m: Module, value, name: str):
+    later = pipeline_signal(Value.cast(value).shape(), name=name)
+    m.d.sync += later.eq(value)
+    return later
 
-    ``multiples``: signals with ``bases[i] * x``; returns a signal that holds any of them.
+
+def operand(m: Module, book: Codebook, word, multiples: dict[int, Value], taps: Interval, name: str) -> Operand:
+    """The product of a lane as an adder takes it, ``recipe(book).stages`` cycles later.
+
+    word: as stored, see ``Recipe.stored``. multiples: ``base * x`` by base.
     """
-    parts = split(book)
-    first = 0 if book.zero_free else 1  # choice 0 is zero, which takes an input of the multiplexer
-    chosen = Signal(shape_of((taps | Interval(0, 0)) * max(parts.bases)), name=f"{name}_base")
-    which = _lookup(m, code, tuple(0 if b is None else b + first for b in parts.base), f"{name}_which")
-    with m.Switch(which):
-        for index in range(len(parts.bases)):
-            with m.Case(index + first):
-                m.d.comb += chosen.eq(multiples[index])
-    return chosen
+    how = recipe(book)
+    reach, never = taps | Interval(0, 0), Const(0, 1)
+    chosen = _multiple_of(multiples, how.choices[0])
+    if how.chooses:
+        chosen = pipeline_signal(shape_of(reach * max(how.choices)), name=f"{name}_chosen")
+        zero = _decide(m, how.zero, word, f"{name}_zero") if how.zeroes_choice else never
+        with m.If(zero):
+            m.d.sync += chosen.eq(0)
+        with m.Else(), m.Switch(_decide(m, how.choice, word, f"{name}_choice")):
+            for index, choice in enumerate(how.choices):
+                with m.Case(index):
+                    m.d.sync += chosen.eq(_multiple_of(multiples, choice))
+        word = _registered(m, word, f"{name}_word1")
+
+    negative = _decide(m, how.negative, word, f"{name}_negative")
+    if how.absorbed is Absorbed.SIGN:
+        positive = _decide(m, how.positive, word, f"{name}_positive")
+        if not how.shifts_or_signs:
+            return Operand(chosen, chosen, never, positive, negative)
+        near = _registered(m, _shifted(m, how, word, chosen, shape_of(reach * how.reach), name), f"{name}_near")
+        plus, minus = _registered(m, positive, f"{name}_plus"), _registered(m, negative, f"{name}_minus")
+        return Operand(near, near, never, plus, minus)
+
+    values = reach * how.reach
+    if how.negative.bits:
+        values = values | Interval(-values.hi - 1, -values.lo - 1)
+    shifted = _shifted(m, how, word, chosen, shape_of(values), name)
+    near = pipeline_signal(shifted.shape(), name=f"{name}_near")
+    m.d.sync += near.eq(shifted ^ negative.replicate(len(shifted)))
+    fill = _registered(m, negative, f"{name}_fill")
+    far = _registered(m, _decide(m, how.far, word, f"{name}_far"), f"{name}_far1")
+    distant = Cat(fill.replicate(how.step), near)
+    return Operand(near, distant.as_signed() if near.shape().signed else distant, far, never, never)
 
 
-def shift_and_sign(m: Module, book: Codebook, code, chosen, taps: Interval, name: str):
-    """Shift and conditional ones' complement: second half of a product, combinational.
-
-    ``code`` and ``chosen`` belong to the same activation; returns the signed product (less one where negative).
-    """
-    parts = split(book)
-    shape = shape_of(product_interval(book, taps) | Interval(-1, 0))
-    amount = _lookup(m, code, parts.shift, f"{name}_shift")
+def _shifted(m: Module, how: Recipe, word, chosen, shape: Shape, name: str):
+    """``chosen`` shifted as ``word`` says, all but the step; combinational."""
     shifted = Signal(shape, name=f"{name}_shifted")
-    with m.Switch(amount):
-        for index, shift in enumerate(parts.shifts):
+    with m.Switch(_decide(m, how.shift, word, f"{name}_shift")):
+        for index, shift in enumerate(how.shifts):
             with m.Case(index):
                 m.d.comb += shifted.eq(chosen.shift_left(shift))
-    negative = Signal(name=f"{name}_negative")
-    m.d.comb += negative.eq(_lookup(m, code, tuple(int(n) for n in parts.negative), f"{name}_sign"))
-    result = Signal(shape, name=f"{name}_product")
-    m.d.comb += result.eq((shifted ^ negative.replicate(len(shifted))).as_signed())
+    return shifted
+
+
+def _multiple_of(multiples: dict[int, Value], choice: int):
+    low = (choice & -choice).bit_length() - 1
+    return multiples[choice >> low].shift_left(low)
+
+
+def first_product(m: Module, book: Codebook, value: Operand, taps: Interval, name: str):
+    """The product, less one where negative, of the first lane of a chain, which has no adder; a cycle later."""
+    shape = shape_of(product_interval(book, taps) | Interval(-1, 0))
+    result = pipeline_signal(shape, name=name)
+    if recipe(book).absorbed is Absorbed.STEP:
+        m.d.sync += result.eq(Mux(value.far, value.distant, value.near))
+    else:
+        wide = Signal(shape, name=f"{name}_wide")
+        m.d.comb += wide.eq(value.near)
+        bits = (wide & value.plus.replicate(len(wide))) | (~wide & value.minus.replicate(len(wide)))
+        m.d.sync += result.eq(bits.as_signed())
     return result
+
+
+def accumulate(m: Module, platform, book: Codebook, total, value: Operand, shape: Shape, name: str):
+    """``total`` plus the product of another lane, a cycle later."""
+    if recipe(book).absorbed is Absorbed.STEP:
+        result = mux_add(m, platform, f"{name}_sum", total, value.distant, value.near, value.far, shape)
+    else:
+        result = sign_add(m, platform, f"{name}_sum", total, value.near, value.plus, value.minus, shape)
+    return _registered(m, result, name)

@@ -52,9 +52,9 @@ class RemapEngine(wiring.Component):
         m = Module()
         rows, words = self._map.buffer_rows, self._map.buffer_words
         shape = self.i.payload.shape()
-        m.submodules.memory = memory = Memory(
-            shape=shape, depth=words, init=[], attrs=block_attributes(Shape.cast(shape).width, words, rom=False)
-        )
+        # A row is read when it is complete, and written again when it has been read.
+        attributes = block_attributes(Shape.cast(shape).width, words, rom=False) | {"no_rw_check": 1}
+        m.submodules.memory = memory = Memory(shape=shape, depth=words, init=[], attrs=attributes)
         vacant = Signal(range(rows + 1), init=rows)  # rows of the ring that may be written, the present one included
         stored = Signal(range(rows + 1))  # rows that are complete and that the reader has not finished
         complete = self._write(m, memory, vacant)

@@ -14,12 +14,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..network import Network
 from ..sizing.folding import Folding
-from ..sizing.graph import Edge, consumers, input_lanes
+from ..sizing.graph import Edge, consumers, input_lanes, result_lanes
 from ..sizing.pipeline import FORK_WORDS
 from .engines import engine_of, frames_held, inputs_of
 from .fifo import BranchFifo
 from .fork import Fork
-from .frame import Egress, Ingress, byte_lanes
+from .frame import Egress, Ingress, byte_lanes, result_shape
 from .stream import join
 from .width import Gearbox
 
@@ -47,21 +47,27 @@ class InputPort:
 
 @dataclass(frozen=True)
 class OutputPort:
-    """An AXI4-Stream master: its ports begin with ``prefix``; a frame is ``words`` int32."""
+    """An AXI4-Stream master: its ports begin with ``prefix``; a frame is ``beats`` beats of ``lanes`` int32."""
 
     prefix: str
     tensor: str
-    words: int
+    lanes: int
+    beats: int
+
+    @property
+    def words(self) -> int:
+        """int32 of a frame."""
+        return self.lanes * self.beats
 
 
 class Core(wiring.Component):
     """A network as a streaming pipeline; raw pixels in, int32 results out.
 
     A frame goes in channel-last, ``lanes`` bytes per beat (``tlast`` with its last beat), and comes out channel-last,
-    one int32 per beat. ``tuser`` with ``tlast`` says that the frame was too short or too long, on whatever input; the
-    next frame is not affected. Of several inputs each has ports of its own, and so has each output; frame ``n`` of
-    every output is made from frame ``n`` of every input. A source may run ahead of another, and an output that is not
-    taken holds up the others, by no more than what the layers between them store.
+    ``lanes`` int32 per beat, the lowest channel in the low bits. ``tuser`` with ``tlast`` says that the frame was too
+    short or too long, on whatever input; the next frame is not affected. Of several inputs each has ports of its own,
+    and so has each output; frame ``n`` of every output is made from frame ``n`` of every input. A source may run ahead
+    of another, and an output that is not taken holds up the others, by no more than what the layers between them store.
 
     A tensor with several readers is forked; between it and each reader may lie a FIFO, and a gearbox where the lanes
     differ.
@@ -73,6 +79,7 @@ class Core(wiring.Component):
     network : Network
     foldings : one Folding per layer
     fifos : words of FIFO on an edge, where it needs one
+    lanes : int32 per beat of every output, each a divisor of its channels; one unless given
     identity : int
         64 bits that name the network (``store.identity``), readable at ``identity``.
 
@@ -85,7 +92,7 @@ class Core(wiring.Component):
         Frames sent (on the first output); frames that were short or long; cycles in which a source waited for us;
         cycles in which we waited for a sink. All wrap.
 
-    Raises ``ValueError`` for inputs of more than 8 bits.
+    Raises ``ValueError`` for inputs of more than 8 bits, and for lanes that do not divide an output's channels.
     """
 
     def __init__(
@@ -94,6 +101,7 @@ class Core(wiring.Component):
         foldings: Sequence[Folding],
         fifos: Mapping[Edge, int] | None = None,
         *,
+        lanes: Sequence[int] | None = None,
         identity: int = 0,
     ):
         if len(foldings) != len(network.layers):
@@ -108,14 +116,14 @@ class Core(wiring.Component):
         self._fifos = dict(fifos or {})
         self._identity = identity
         self.inputs = tuple(
-            InputPort(_prefix("s_axis", index), tensor.name, lanes, prod(tensor.shape) // lanes)
-            for index, (tensor, lanes) in enumerate(
+            InputPort(_prefix("s_axis", index), tensor.name, count, prod(tensor.shape) // count)
+            for index, (tensor, count) in enumerate(
                 zip(network.inputs, input_lanes(network, [folding.simd for folding in foldings]), strict=True)
             )
         )
         self.outputs = tuple(
-            OutputPort(_prefix("m_axis", index), name, prod(network.tensor(name).shape))
-            for index, name in enumerate(network.outputs)
+            OutputPort(_prefix("m_axis", index), name, count, prod(network.tensor(name).shape) // count)
+            for index, (name, count) in enumerate(zip(network.outputs, result_lanes(network, lanes), strict=True))
         )
         self.engines = [engine_name(index, layer.name) for index, layer in enumerate(network.layers)]
         members: dict[str, wiring.Member] = {}
@@ -128,7 +136,7 @@ class Core(wiring.Component):
             }
         for o in self.outputs:
             members |= {
-                f"{o.prefix}tdata": Out(signed(32)),
+                f"{o.prefix}tdata": Out(result_shape(o.lanes)),
                 f"{o.prefix}tvalid": Out(1),
                 f"{o.prefix}tready": In(1),
                 f"{o.prefix}tlast": Out(1),
@@ -176,10 +184,10 @@ class Core(wiring.Component):
         egresses = []
         for index, result in enumerate(self.outputs):
             tensor = network.tensor(result.tensor)
-            m.submodules[_numbered("egress", index)] = egress = Egress(tensor.interval, result.words)
+            m.submodules[_numbered("egress", index)] = egress = Egress(tensor.interval, result.lanes, result.beats)
             egresses.append(egress)
             edge = Edge(result.tensor, None, index)
-            join(m, self._edge(m, "egress", edge, tensor, waiting, 1), egress.i)
+            join(m, self._edge(m, "egress", edge, tensor, waiting, result.lanes), egress.i)
             m.d.comb += [
                 self._port(result, "tdata").eq(egress.tdata),
                 self._port(result, "tvalid").eq(egress.tvalid),

@@ -5,21 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from ..network import Conv
-from ..sizing.geometry import Geometry
+from ..sizing.folding import Folding, geometry_of
+from ..sizing.product import recipe
 
 __all__ = ["rom_words"]
 
 
-def rom_words(layer: Conv, geometry: Geometry, pe: int, lanes: int) -> list[int]:
-    """The weight ROM: one word per beat, ``pe`` PEs of ``lanes`` codes, lane 0 of PE 0 in the low bits.
+def rom_words(layer: Conv, folding: Folding) -> list[int]:
+    """The weight ROM: one word per beat, for every PE a code per lane, lane 0 of PE 0 in the low bits.
 
-    ``pe`` output channels at a time make a set: windowed layers read (set, kernel row, kernel column, word of the
-    reduction), direct ones (row, column, word, set).
+    Codes are as ``sizing.product.Recipe.stored`` has them.
+    ``folding.pe`` output channels at a time make a set: windowed layers read (set, kernel row, kernel column, word of
+    the reduction), direct ones (row, column, word, set); of an unrolled kernel these are rows and columns of blocks.
+    The lanes of a PE are in the order that :class:`Folding` gives: (row in the block, column, channel).
     """
     outputs, rows, columns, inputs = layer.codes.shape
-    codes = layer.codes.reshape(outputs // pe, pe, rows, columns, inputs // lanes, lanes)
-    order = (2, 3, 4, 0, 1, 5) if geometry.direct else (0, 2, 3, 4, 1, 5)
-    words = codes.transpose(order).reshape(-1, pe * lanes)
-    bits = (words[..., None] >> np.arange(layer.codebook.bits, dtype=np.uint8)) & 1
+    pe, (down, across) = folding.pe, folding.unroll
+    simd = folding.lanes_per_pe(layer) // folding.taps
+    stored = np.array(recipe(layer.codebook).stored)[layer.codes]
+    codes = stored.reshape(outputs // pe, pe, rows // down, down, columns // across, across, inputs // simd, simd)
+    order = (2, 4, 6, 0, 1, 3, 5, 7) if geometry_of(layer).direct else (0, 2, 4, 6, 1, 3, 5, 7)
+    words = codes.transpose(order).reshape(-1, folding.macs_per_cycle(layer))
+    bits = (words[..., None] >> np.arange(layer.codebook.bits)) & 1
     packed = np.packbits(bits.reshape(len(words), -1), axis=1, bitorder="little")
     return [int.from_bytes(word.tobytes(), "little") for word in packed]

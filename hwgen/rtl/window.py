@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from math import prod
+from operator import and_
 
 from amaranth.hdl import *
 from amaranth.lib import wiring
@@ -12,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..interval import Interval
 from ..sizing.geometry import Geometry
-from ..sizing.line_buffer import ahead, buffer_words, overhang, touching
+from ..sizing.line_buffer import ahead, awaited, buffer_words, overhang, touching
 from .odometer import Odometer
 from .storage import block_attributes
 from .stream import beat_signature, pipeline_signal, pixel_stream
@@ -36,15 +40,18 @@ REDUCTION, WINDOW = 3, 5  # loops in a reduction, and in a window
 
 
 class Window(wiring.Component):
-    """Stores the last rows of a map in a circular buffer and reads every window back, one word per beat.
+    """Stores the last rows of a map in a circular buffer and reads every window back, a word or more per beat.
 
     Addresses are word counts since reset, modulo a power of two, so frames follow each other without a gap and the
     next frame is written while the last windows of this one are read. Nothing moves but the read address: one adder
     whose second operand is a constant chosen by which loop of the nest advances. A tap outside the map reads nothing
     and yields ``pad`` instead.
 
+    Of an unrolled kernel every tap of a block has a copy of the buffer and an address of its own. The copies are
+    written together, and the addresses move together, always as far apart as the taps.
+
     Throughput: one beat per cycle, without a gap between pixels, rows or frames, as long as the words have arrived
-    and ``room`` is set. Latency: 2 cycles from a word's availability to its beat.
+    and ``room`` is set. Latency: 4 cycles from a word's availability to its beat.
 
     Parameters
     ----------
@@ -58,6 +65,8 @@ class Window(wiring.Component):
         same input channels).
     pad : sequence of int, one per channel
         What a tap outside the map yields.
+    unroll : (int, int)
+        Kernel rows and columns per beat, each a divisor of the kernel's; lanes as ``Folding.unroll`` says.
 
     Members
     -------
@@ -69,7 +78,14 @@ class Window(wiring.Component):
     """
 
     def __init__(
-        self, interval: Interval, geometry: Geometry, simd: int, *, repeat: int = 1, pad: Sequence[int] | None = None
+        self,
+        interval: Interval,
+        geometry: Geometry,
+        simd: int,
+        *,
+        repeat: int = 1,
+        pad: Sequence[int] | None = None,
+        unroll: tuple[int, int] = (1, 1),
     ):
         channels = geometry.shape[2]
         self._geometry = geometry
@@ -78,16 +94,20 @@ class Window(wiring.Component):
         self._turns = geometry.turns(simd)
         self.depth = buffer_words(geometry, simd)
         self._repeat = repeat
+        self._unroll = unroll
+        self._block = list(product(*map(range, unroll)))  # the taps of a beat: row and column
         self._pad = [0] * channels if pad is None else [int(value) for value in pad]
         if len(self._pad) != channels:
             raise ValueError(f"pad must be one value for each of {channels} channels, not {len(self._pad)}")
+        if any(taps % block for taps, block in zip(geometry.kernel, unroll, strict=True)):
+            raise ValueError(f"unroll must divide the kernel of {geometry.kernel} taps, not {unroll}")
         self.interval = interval | Interval.hull(self._pad) if any(geometry.pads) else interval
         super().__init__(
             {
                 "i": In(pixel_stream(interval, simd)),
                 "room": In(1),
                 "claim": Out(1),
-                "o": Out(beat_signature(self.interval, simd)),
+                "o": Out(beat_signature(self.interval, prod(unroll) * simd)),
             }
         )
 
@@ -96,11 +116,12 @@ class Window(wiring.Component):
         geometry, words = self._geometry, self._words
         width = geometry.shape[1]
         rows, columns = geometry.output
-        (down, right), (stride_down, stride_right) = geometry.dilation, geometry.stride
+        (block_rows, block_columns), (stride_down, stride_right) = self._unroll, geometry.stride
+        down, right = geometry.dilation[0] * block_rows, geometry.dilation[1] * block_columns
         return [
             _Loop(words // self._turns, 1),
-            _Loop(geometry.kernel[1], right * words, column=right),
-            _Loop(geometry.kernel[0], down * width * words, row=down),
+            _Loop(geometry.kernel[1] // block_columns, right * words, column=right),
+            _Loop(geometry.kernel[0] // block_rows, down * width * words, row=down),
             _Loop(self._repeat),
             _Loop(self._turns, words // self._turns),
             _Loop(columns, stride_right * words, column=stride_right),
@@ -136,14 +157,14 @@ class Window(wiring.Component):
         step = Signal()
         m.d.comb += odometer.step.eq(step)
 
-        def moved(register, all_moves: list[int], from_loop: int):
-            """``register`` plus the move of the outermost loop that advances; does not depend on ``step``."""
+        def move_of(register, all_moves: list[int], from_loop: int):
+            """How far ``register`` moves: with the outermost loop that advances; does not depend on ``step``."""
             move = Signal(signed(len(register) + 1), name=f"{register.name}_move")
             m.d.comb += move.eq(all_moves[0])
             for offset, value in enumerate(all_moves[1:]):
                 with m.If(carry[from_loop + offset]):
                     m.d.comb += move.eq(value)
-            return register + move
+            return move
 
         # Writing: the circular buffer may not overtake ``base``, the first word of the present window, nor what lies
         # before it and is still needed.
@@ -155,70 +176,134 @@ class Window(wiring.Component):
             used < self.depth - 1 - overhang(geometry) * self._words
         )  # one early, as it is a cycle late
         m.d.comb += self.i.ready.eq(free)
-        m.submodules.memory = memory = Memory(
-            shape=self.i.payload.shape(),
-            depth=self.depth,
-            init=[],
-            attrs=block_attributes(self.i.payload.shape().size, self.depth, rom=False),
-        )
-        write = memory.write_port()
-        m.d.comb += [write.addr.eq(written), write.data.eq(self.i.payload), write.en.eq(self.i.valid & free)]
+        memories = []
+        # A word that is used has arrived before and is not overwritten yet. Left to keep what a read of a word just
+        # being written would give, Yosys puts a multiplexer behind every bit of every block RAM.
+        attributes = block_attributes(self.i.payload.shape().size, self.depth, rom=False) | {"no_rw_check": 1}
+        for tap in range(len(self._block)):
+            memory = Memory(shape=self.i.payload.shape(), depth=self.depth, init=[], attrs=attributes)
+            m.submodules[_numbered("memory", tap)] = memory
+            memories.append(memory)
+            write = memory.write_port()
+            m.d.comb += [write.addr.eq(written), write.data.eq(self.i.payload), write.en.eq(self.i.valid & free)]
         with m.If(self.i.valid & free):
             m.d.sync += written.eq(written + 1)
 
         # Reading.
-        address = Signal(bits, init=start % (1 << bits))
-        arrived = (written - address)[:bits].as_signed() > 0
-        outside = self._outside(m, step, moves, moved) if any(geometry.pads) else Const(0)
-        ends = carry[REDUCTION - 1]
+        offsets = [
+            (row * geometry.dilation[0] * width + column * geometry.dilation[1]) * self._words
+            for row, column in self._block
+        ]
+        addresses = [
+            Signal(bits, init=(start + offset) % (1 << bits), name=_numbered("address", tap))
+            for tap, offset in enumerate(offsets)
+        ]
+        outside = self._outside(m, step, moves, move_of) if any(geometry.pads) else [Const(0)] * len(self._block)
+        ends, leaves = carry[REDUCTION - 1], carry[WINDOW - 1]
+        begins, first_window = Signal(init=1), Signal(init=1)
+        move = move_of(addresses[0], word_moves, 0)
+        with m.If(step):
+            m.d.sync += [*(address.eq(address + move) for address in addresses), begins.eq(ends)]
+            with m.If(leaves):
+                m.d.sync += first_window.eq(carry[-1])
+
+        # The beat that is issued next waits in registers, so that what depends on the comparison of its addresses (has
+        # it arrived?) is known at the beginning of a cycle. The comparison looks at the beat after it, or at the one
+        # that waits, for as long as that has not arrived.
+        word_bits, turn_bits = ((loops[level].size - 1).bit_length() for level in (WORD, TURN))
+        place = Cat(odometer.index[WORD][:word_bits], odometer.index[TURN][:turn_bits])  # of the word in its pixel
+        base_move = move_of(base, base_moves, WINDOW)
+        issue, taken, there = Signal(), Signal(), Signal(init=1)
+        next_addresses, next_outside = addresses, outside
+        with m.If(step):
+            addresses = [_later(m, value, f"{value.name}_taken") for value in addresses]
+            outside = [_later(m, flag, f"outside{tap}_taken") for tap, flag in enumerate(outside)]
+            begins, ends, leaves, first_window, place, base_move = (
+                _later(m, value, f"{name}_taken")
+                for name, value in (
+                    ("begins", begins),
+                    ("ends", ends),
+                    ("leaves", leaves),
+                    ("first_window", first_window),
+                    ("place", place),
+                    ("base_move", base_move),
+                )
+            )
+        arrived = [
+            (Mux(there, next_addresses[tap], addresses[tap]) - written)[bits - 1]  # the sign alone: one carry chain
+            | Mux(there, next_outside[tap], outside[tap])
+            for tap in map(self._block.index, awaited(geometry, self._unroll))
+        ]
+        m.d.comb += step.eq(~taken | issue)
+        m.d.sync += [taken.eq(1), there.eq(reduce(and_, arrived) | (there & ~step))]
         begun: Value = Const(1)
         if not all(part[0] for part in touching(geometry)):
             # The first window has no tap in the map and would wait for nothing: no result before its frame has begun.
-            first_window = Signal(init=1)
             begun = ~first_window | (used > -start)
-            with m.If(step & carry[WINDOW - 1]):
-                m.d.sync += first_window.eq(carry[-1])
-        m.d.comb += step.eq((arrived | outside) & begun & (self.room | ~ends))
-        m.d.comb += self.claim.eq(step & ends)
-        begins = Signal(init=1)
-        next_address, next_base = moved(address, word_moves, 0), moved(base, base_moves, WINDOW)
-        with m.If(step):
-            m.d.sync += [address.eq(next_address), begins.eq(ends)]
-        with m.If(step & carry[WINDOW - 1]):
-            m.d.sync += base.eq(next_base)
+        m.d.comb += [issue.eq(taken & there & begun & (self.room | ~ends)), self.claim.eq(issue & ends)]
+        with m.If(issue & leaves):
+            m.d.sync += base.eq(base + base_move.as_signed())
 
-        read = memory.read_port()
-        m.d.comb += read.addr.eq(address)
-        valid, first, last, padded = Signal(), Signal(), Signal(), Signal()
-        word_bits, turn_bits = ((loops[level].size - 1).bit_length() for level in (WORD, TURN))
-        place = Signal(word_bits + turn_bits)  # of the word in its pixel
-        m.d.sync += [valid.eq(step), first.eq(begins), last.eq(ends), padded.eq(outside)]
-        m.d.sync += place.eq(Cat(odometer.index[WORD][:word_bits], odometer.index[TURN][:turn_bits]))
-        m.d.sync += [self.o.valid.eq(valid), self.o.first.eq(first), self.o.last.eq(last)]
-        for lane in range(self._simd):
-            word = pipeline_signal(self.o.data[lane].shape(), name=f"word{lane}")
-            m.d.sync += word.eq(Mux(padded, self._pad_value(lane, place), read.data[lane]))
-            m.d.comb += self.o.data[lane].eq(word)
+        # While the memory is read, and while its word is in the memory's output register or one beside it.
+        reads, valid = addresses, issue
+        for cycle in range(2):
+            valid, begins, ends, place = (
+                _later(m, value, f"{name}{cycle + 1}")
+                for name, value in (("valid", valid), ("begins", begins), ("ends", ends), ("place", place))
+            )
+            outside = [_later(m, flag, f"outside{tap}_{cycle + 1}") for tap, flag in enumerate(outside)]
+        m.d.sync += [self.o.valid.eq(valid), self.o.first.eq(begins), self.o.last.eq(ends)]
+        for tap, memory in enumerate(memories):
+            read = memory.read_port()
+            m.d.comb += read.addr.eq(reads[tap])
+            for channel in range(self._simd):
+                lane = tap * self._simd + channel
+                raw = pipeline_signal(read.data[channel].shape(), name=f"raw{lane}")
+                word = pipeline_signal(self.o.data[lane].shape(), name=f"word{lane}")
+                m.d.sync += [
+                    raw.eq(read.data[channel]),
+                    word.eq(Mux(outside[tap], self._pad_value(channel, place), raw)),
+                ]
+                m.d.comb += self.o.data[lane].eq(word)
         return m
 
-    def _outside(self, m, step, moves, moved):
-        """Whether the present tap lies outside the map."""
+    def _outside(self, m, step, moves, move_of):
+        """Whether each tap of the present block lies outside the map."""
         height, width, _ = self._geometry.shape
         top, left, bottom, right = self._geometry.pads
+        down, across = self._geometry.dilation
         row = Signal(range(-top, height + bottom + 1), init=-top)
         column = Signal(range(-left, width + right + 1), init=-left)
-        next_row, next_column = moved(row, moves("row", 0, 0), 0), moved(column, moves("column", 0, 0), 0)
+        row_move, column_move = move_of(row, moves("row", 0, 0), 0), move_of(column, moves("column", 0, 0), 0)
         with m.If(step):
-            m.d.sync += [row.eq(next_row), column.eq(next_column)]
-        return (row < 0) | (row >= height) | (column < 0) | (column >= width)
+            m.d.sync += [row.eq(row + row_move), column.eq(column + column_move)]
+        return [
+            (row < -i * down) | (row >= height - i * down) | (column < -j * across) | (column >= width - j * across)
+            for i, j in self._block
+        ]
 
-    def _pad_value(self, lane: int, place):
-        """The padding of one lane, ``place`` being the word and above it the turn: a constant where all words agree."""
-        values = self._pad[lane :: self._simd]
-        shape = self.o.data[lane].shape()
+    def _pad_value(self, channel: int, place):
+        """What a word's ``channel`` is in the padding; a constant where all words agree.
+
+        place: the word and above it the turn.
+        """
+        values = self._pad[channel :: self._simd]
+        shape = self.o.data[channel].shape()
         if len(set(values)) == 1:
             return Const(values[0], shape)
         words = self._words // self._turns
         unused = values[-1:] * ((1 << (words - 1).bit_length()) - words)
         turns = [values[start : start + words] + unused for start in range(0, len(values), words)]
         return Array(Const(value, shape) for turn in turns for value in turn)[place]
+
+
+def _later(m, value, name: str):
+    """``value`` a cycle later."""
+    register = Signal(len(value), name=name)
+    m.d.sync += register.eq(value)
+    return register
+
+
+def _numbered(name: str, tap: int) -> str:
+    """The first tap's parts are the only ones where the kernel is not unrolled."""
+    return f"{name}{tap}" if tap else name

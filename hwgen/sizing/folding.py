@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
 from ..network import Conv, Layer, Pool
 from . import streaming
@@ -29,19 +31,31 @@ class Folding:
 
     Of a convolution in groups both are channels of one group. A depthwise one has ``pe == simd`` channels per cycle,
     one input channel for each output channel. For all that has no PE array, ``pe == simd == lanes``.
+
+    unroll: kernel rows and columns per cycle, where a line buffer can read several taps at once. A *block* of taps lies
+    together: its row ``i`` is kernel row ``block * rows + i``. The beat that holds the block has the channels of its
+    first tap in the low lanes, then those of the next in the row: lane ``(i * columns + j) * simd + channel``.
     """
 
     pe: int
     simd: int
     lanes: int
+    unroll: tuple[int, int] = (1, 1)
 
     @staticmethod
-    def of(layer: Layer, pe: int, simd: int) -> Folding:
+    def of(layer: Layer, pe: int, simd: int, unroll: tuple[int, int] = (1, 1)) -> Folding:
         """With the fewest output lanes that keep up with the array."""
-        return Folding(pe, simd, output_lanes(layer, pe, simd))
+        return Folding(pe, simd, output_lanes(layer, pe, simd, unroll), unroll)
+
+    @property
+    def taps(self) -> int:
+        """Kernel positions per cycle."""
+        return prod(self.unroll)
 
     def validate(self, layer: Layer) -> None:
-        """``ValueError`` unless the folding divides the layer's channels and matches its kind."""
+        """``ValueError`` unless the folding divides the layer's channels and kernel and matches its kind."""
+        if self.unroll not in _unrolls(layer):
+            raise ValueError(f"{layer.name}: unroll must divide a kernel that reads a line buffer, not {self}")
         if not isinstance(layer, Conv | Pool):
             if not self.pe == self.simd == self.lanes:
                 raise ValueError(f"{layer.name}: it must have pe == simd == lanes, not {self}")
@@ -64,7 +78,7 @@ class Folding:
         if not isinstance(layer, Conv | Pool):
             return streaming.cycles(layer, self.lanes)
         geometry = geometry_of(layer)
-        reduction = geometry.reduction(self.simd)
+        reduction = geometry.reduction(self.simd, self.unroll)
         results = self.results(layer)
         pixels = geometry.output[0] * geometry.output[1]
         drain = self.pe // self.lanes
@@ -79,15 +93,15 @@ class Folding:
         return layer.output.shape[2] // self.pe
 
     def lanes_per_pe(self, layer: Conv) -> int:
-        """Input channels that each PE multiplies per cycle: one of a depthwise convolution, else ``simd``."""
-        return 1 if layer.depthwise else self.simd
+        """Products of each PE per cycle: of one input channel of a depthwise convolution, else of ``simd``, per tap."""
+        return (1 if layer.depthwise else self.simd) * self.taps
 
     def macs_per_cycle(self, layer: Conv) -> int:
         """Multiply-accumulates per cycle."""
         return self.pe * self.lanes_per_pe(layer)
 
 
-def output_lanes(layer: Layer, pe: int, simd: int) -> int:
+def output_lanes(layer: Layer, pe: int, simd: int, unroll: tuple[int, int] = (1, 1)) -> int:
     """The fewest lanes, a divisor of ``pe``, with which the results leave no later than the next ones are made.
 
     A direct layer makes all its results in a row at the end of its reduction: the drain of all but the last then adds
@@ -96,7 +110,7 @@ def output_lanes(layer: Layer, pe: int, simd: int) -> int:
     if not isinstance(layer, Conv):
         return simd
     geometry = geometry_of(layer)
-    reduction = geometry.reduction(simd)
+    reduction = geometry.reduction(simd, unroll)
     results = layer.codes.shape[0] // pe
     accepted = reduction * results // 16
 
@@ -108,14 +122,20 @@ def output_lanes(layer: Layer, pe: int, simd: int) -> int:
 
 
 def foldings(layer: Layer) -> list[Folding]:
-    """Every legal ``pe`` and ``simd`` of ``layer``, ascending, each with the fewest output lanes that keep up."""
+    """Every legal ``pe``, ``simd`` and ``unroll``, ascending, each with the fewest output lanes that keep up."""
     if not isinstance(layer, Conv | Pool):
         return [Folding(lanes, lanes, lanes) for lanes in streaming.legal_lanes(layer)]
     channels = layer.input_shape[2]
     if isinstance(layer, Pool) or layer.depthwise:
-        return [Folding.of(layer, simd, simd) for simd in divisors(channels)]
-    return [
-        Folding.of(layer, pe, simd)
-        for pe in divisors(layer.codes.shape[0] // layer.groups)
-        for simd in divisors(channels // layer.groups)
-    ]
+        arrays = [(simd, simd) for simd in divisors(channels)]
+    else:
+        arrays = list(product(divisors(layer.codes.shape[0] // layer.groups), divisors(channels // layer.groups)))
+    return [Folding.of(layer, pe, simd, unroll) for pe, simd in arrays for unroll in _unrolls(layer)]
+
+
+def _unrolls(layer: Layer) -> list[tuple[int, int]]:
+    """Kernel rows and columns that ``layer`` may read per cycle. A pool takes a tap at a time: where its windows do
+    not overlap that is as fast as the pixels come."""
+    if not isinstance(layer, Conv) or geometry_of(layer).direct:
+        return [(1, 1)]
+    return list(product(divisors(layer.kernel[0]), divisors(layer.kernel[1])))

@@ -4,7 +4,7 @@ A *reduction* is the run of words whose products are summed (or compared) into o
 
 * windowed: for every output pixel, for every group of input channels (``turns``), for every group of PE output
   channels that read those (``repeat``), kernel rows, kernel columns, words of the group. Needs a line buffer
-  (``line_buffer.py``, ``rtl.window.Window``).
+  (``line_buffer.py``, ``rtl.window.Window``), which may read a block of neighbouring taps at once (``unroll``).
 * direct: the words as they arrive, each used at once for all that needs it, so nothing is stored but the accumulators.
   This is possible when the reduction is a run of whole pixels: a 1x1 convolution, or a kernel that covers the map
   (a dense layer, global pooling). ``rtl.direct.Direct`` does it.
@@ -65,6 +65,7 @@ class Geometry:
         """How many sets of words a window has that are reduced one after the other."""
         return self.words_per_pixel(simd) if self.channelwise else self.groups
 
-    def reduction(self, simd: int) -> int:
-        """Words per reduction."""
-        return self.kernel[0] * self.kernel[1] * self.words_per_pixel(simd) // self.turns(simd)
+    def reduction(self, simd: int, unroll: tuple[int, int] = (1, 1)) -> int:
+        """Beats per reduction, each a word of ``unroll`` (kernel rows, kernel columns) taps."""
+        blocks = (self.kernel[0] // unroll[0]) * (self.kernel[1] // unroll[1])
+        return blocks * self.words_per_pixel(simd) // self.turns(simd)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..network import Network
 
-__all__ = ["Edge", "consumers", "edges", "input_lanes"]
+__all__ = ["Edge", "consumers", "edges", "input_lanes", "result_lanes"]
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,19 @@ def input_lanes(network: Network, simd: Sequence[int]) -> tuple[int, ...]:
         max((wanted[edge.consumer] for edge in readers[tensor.name] if edge.consumer is not None), default=1)
         for tensor in network.inputs
     )
+
+
+def result_lanes(network: Network, lanes: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Channels per beat of every output: ``lanes``, or one each.
+
+    ``ValueError`` unless there is one for each output and each divides the channels.
+    """
+    if lanes is None:
+        return (1,) * len(network.outputs)
+    if len(lanes) != len(network.outputs):
+        raise ValueError(f"result lanes must be one for each of {len(network.outputs)} outputs, not {len(lanes)}")
+    for name, count in zip(network.outputs, lanes, strict=True):
+        channels = network.tensor(name).shape[-1]
+        if count < 1 or channels % count:
+            raise ValueError(f"{name}: lanes of an output must divide its {channels} channels, not {count}")
+    return tuple(lanes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from .geometry import Geometry
 
-__all__ = ["ahead", "buffer_words", "overhang", "span", "touching"]
+__all__ = ["ahead", "awaited", "buffer_words", "overhang", "span", "touching"]
 
 
 def span(geometry: Geometry) -> int:
@@ -23,25 +24,38 @@ def touching(geometry: Geometry) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
 
     A window has a tap in the map where both hold. In wide padding it has none; nor where the map lies between its taps.
     """
-    rows, columns = (
-        _inside(size, taps, step, stride, before, count)
-        for size, taps, step, stride, before, count in zip(
-            geometry.shape[:2],
-            geometry.kernel,
-            geometry.dilation,
-            geometry.stride,
-            geometry.pads[:2],
-            geometry.output,
-            strict=True,
-        )
-    )
+    rows, columns = (np.any(inside, axis=1) for inside in _inside(geometry))
     return rows, columns
 
 
-def _inside(size: int, taps: int, step: int, stride: int, before: int, count: int) -> npt.NDArray[np.bool_]:
-    """Along one axis, whether each of ``count`` windows has a tap in the map."""
-    at = np.arange(count)[:, None] * stride - before + np.arange(taps)[None, :] * step
-    return np.any((at >= 0) & (at < size), axis=1)
+@lru_cache(maxsize=1024)
+def awaited(geometry: Geometry, unroll: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Row and column in its block of every tap that is the last one in the map of any block of ``unroll`` taps.
+
+    When that one has arrived, so have the others of its block: the pixels come row by row. At least one.
+    """
+    rows, columns = (
+        {int(block.nonzero()[0][-1]) for block in inside.reshape(-1, taps) if block.any()} or {0}
+        for inside, taps in zip(_inside(geometry), unroll, strict=True)
+    )
+    return tuple(product(sorted(rows), sorted(columns)))
+
+
+def _inside(geometry: Geometry) -> list[npt.NDArray[np.bool_]]:
+    """Along each axis, whether the taps of every window lie in the map: (windows, taps)."""
+    found = []
+    for size, taps, step, stride, before, count in zip(
+        geometry.shape[:2],
+        geometry.kernel,
+        geometry.dilation,
+        geometry.stride,
+        geometry.pads[:2],
+        geometry.output,
+        strict=True,
+    ):
+        at = np.arange(count)[:, None] * stride - before + np.arange(taps)[None, :] * step
+        found.append((at >= 0) & (at < size))
+    return found
 
 
 def overhang(geometry: Geometry) -> int:

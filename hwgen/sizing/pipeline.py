@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from ..codes import signed_terms
+from ..codes import Codebook, signed_terms
 from ..network import Add, Concat, Pool, Remap, Table
 from .memories import BANK_WORDS
+from .product import array_latency
 from .rowmap import READ_CYCLES
 
 __all__ = [
     "FIFO_LATENCY",
     "FORK_WORDS",
     "QUEUE_LATENCY",
+    "ROM_LATENCY",
     "conv_latency",
     "pool_latency",
     "queue_depth",
@@ -29,7 +31,10 @@ QUEUE_LATENCY = 2
 REQUANT_LATENCY = 5
 """Cycles through ``rtl.requant.Requantizer``."""
 
-FEEDER_LATENCY = 2
+ROM_LATENCY = 2
+"""Cycles through ``rtl.rom.SequentialRom`` of one bank; several take one more."""
+
+FEEDER_LATENCY = 4
 """Most cycles from the choice of a word to its beat (``rtl.window.Window``; ``rtl.direct.Direct`` takes 1)."""
 
 
@@ -38,13 +43,13 @@ def _levels(operands: int) -> int:
     return (operands - 1).bit_length()
 
 
-def conv_latency(simd: int, weight_words: int, burst: int) -> int:
+def conv_latency(book: Codebook, lanes: int, weight_words: int, burst: int) -> int:
     """Most cycles from the last beat of a reduction to its first result at the output of ``rtl.conv.ConvEngine``.
 
-    simd: lanes of a PE; weight_words: words of the weight memory; burst: words that leave per reduction.
+    lanes: of a PE; weight_words: words of the weight memory; burst: words that leave per reduction.
     """
-    weights = 2 if weight_words <= BANK_WORDS else 3
-    array = 3 + _levels(simd)
+    weights = ROM_LATENCY if weight_words <= BANK_WORDS else ROM_LATENCY + 1
+    array = array_latency(book, lanes)
     serialiser = 2 if burst > 1 else 1
     return FEEDER_LATENCY + weights + array - 1 + serialiser + REQUANT_LATENCY + QUEUE_LATENCY
 

@@ -1,6 +1,7 @@
 """A generated core behind the board's serial port: what a host really gets, bit by bit, against the reference."""
 
 import numpy as np
+import pytest
 
 from hwgen.floatnet import PoolKind
 from hwgen.reference import run
@@ -40,11 +41,12 @@ def test_the_network_answers_over_the_line():
     host.run(program)
 
 
-def test_two_inputs_and_three_outputs_take_turns_on_the_line():
+@pytest.mark.parametrize("lanes", [[1, 1, 1], [2, 3, 4]], ids=str)
+def test_two_inputs_and_three_outputs_take_turns_on_the_line(lanes):
     """Input by input into the board, output by output back, although the core takes and makes all at once."""
     net = two_ends(np.random.default_rng(2))
     chosen = [Folding.of(net.layers[0], 2, 2), Folding(2, 2, 2), Folding.of(net.layers[2], 3, 2)]
-    core = Core(net, chosen)
+    core = Core(net, chosen, lanes=lanes)
     x = {tensor.name: frames(np.random.default_rng(3), tensor, 3) for tensor in net.inputs}
     expected = run(net, x, every=True) | {"right": x["right"]}
     answers = [np.concatenate([expected[o][n].reshape(-1) for o in net.outputs]).tolist() for n in range(3)]

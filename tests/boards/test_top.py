@@ -94,6 +94,24 @@ def test_answers_in_turn(checksum_core, lanes):
     host.run(program)
 
 
+@pytest.mark.parametrize(("lanes", "words"), [(2, 4), (3, 3), (4, 12)])
+def test_words_of_a_beat_leave_in_order(checksum_core, lanes, words):
+    """A beat per frame, two, three; frames that are sent ahead find the words of the one before on the line."""
+    core = checksum_core(2, 5, words, output_lanes=lanes)
+    host = Host(core)
+
+    async def program(ctx):
+        frames = frames_for(core, 3)
+        await host.send(ctx, b"".join(frames))
+        assert await host.expect(ctx, 3 * words) == [word for frame in frames for word in core.answer(frame)]
+        await host.silent(ctx)
+        assert ctx.get(host.dut.active) == 0
+        await host.send(ctx, frames[0])
+        assert await host.expect(ctx, words) == core.answer(frames[0])
+
+    host.run(program)
+
+
 @pytest.mark.parametrize("speed", [0.98, 1.02])
 def test_back_to_back_at_two_percent(checksum_core, speed):
     """Frames without a gap between them, while the answers come, from a host whose clock is off."""

@@ -40,7 +40,7 @@ SYNTHESIS = {
 }
 PLAN = {
     "layers": [
-        {"name": "conv1", "kind": "conv", "pe": 4, "simd": 1, "cycles": 900, "lut": 800, "bram": 2}
+        {"name": "conv1", "kind": "conv", "pe": 4, "simd": 1, "unroll": [3, 3], "cycles": 900, "lut": 800, "bram": 2}
         | {"macs": 3600, "utilisation": 0.75}
     ],
     "bottleneck": "conv1",
@@ -52,6 +52,7 @@ PLAN = {
     "lut_budget": 1000,
     "bram_budget": 30,
     "fifos": [{"source": "conv1", "consumer": "add2", "depth": 12}],
+    "outputs": [{"name": "logits", "lanes": 1, "cycles": 10}, {"name": "map", "lanes": 4, "cycles": 900}],
 }
 CHECKED = {
     "supported": True,
@@ -248,6 +249,13 @@ def test_bottleneck_in_words(hwgen, monkeypatch, changes, words):
     result = {"board": "icebreaker", "folder": "o", "plan": PLAN | changes}
     monkeypatch.setattr(api, "generate", lambda *args, **kwargs: result)
     assert f"The bottleneck is {words}.\n" in hwgen("generate", "n", "--board", "b", "-o", "o").out
+
+
+def test_outputs_of_several_lanes_are_named(hwgen, monkeypatch):
+    monkeypatch.setattr(api, "generate", lambda *args, **kwargs: {"board": "icebreaker", "folder": "o", "plan": PLAN})
+    out = hwgen("generate", "n", "--board", "b", "-o", "o").out
+    assert "Output 'map' has 4 values per beat.\n" in out
+    assert "logits" not in out, "one value per beat is what an output has unless the plan says so"
 
 
 def test_unsupported_model_is_an_answer_and_an_error(hwgen, monkeypatch):

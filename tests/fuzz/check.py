@@ -118,7 +118,7 @@ def rtl(recipe: Recipe, network: Network) -> None:
     played = check_frames(network, core, frames, **recipe["stalls"], limit=1000 + 4 * period)
     if recipe["frames"] >= RATE_FRAMES and not recipe["stalls"]["stall_in"] and not recipe["stalls"]["stall_out"]:
         for port in core.outputs:
-            ends = played.ends(port.tensor, port.words)
+            ends = played.ends(port)
             taken = ends[-1] - ends[RATE_FRAMES // 2]
             planned = max(period, LEAST_PERIOD) * (len(ends) - 1 - RATE_FRAMES // 2)
             if taken > planned:

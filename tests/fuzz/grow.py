@@ -87,6 +87,7 @@ class _Growth(Draws):
         entry = {"name": f"l{len(self._layers)}", "kind": kind, "sources": [source.name for source in sources]}
         entry |= parameters
         entry["fold"] = self._int(0, 999)
+        entry["unroll"] = self._int(0, 999) if self._chance(0.5) else 0
         self._layers.append(entry)
         self._unread = [name for name in self._unread if name not in entry["sources"]]
         return self._know(build_layer(self._seed, entry, sources).output)

@@ -9,12 +9,14 @@ of maps that no longer have one shape is a ``ValueError``.
 
     {"seed": 7,
      "inputs": [{"name": "x0", "shape": [5, 4, 2], "interval": [0, 255]}],
-     "layers": [{"name": "l0", "kind": "conv", "sources": ["x0"], "outputs": 4, "kernel": [3, 3], ..., "fold": 3}],
+     "layers": [{"name": "l0", "kind": "conv", "sources": ["x0"], "outputs": 4, "kernel": [3, 3], ..., "fold": 3,
+                 "unroll": 1}],
      "outputs": ["l0"],
      "frames": 3,
      "stalls": {"stall_in": 0.3, "stall_out": 0.0, "seed": 1}}
 
-``fold`` chooses among the legal foldings of the layer, however many there are.
+``fold`` chooses among the legal foldings of the layer, however many there are, and ``unroll`` (default 0) how many taps
+it then reads per cycle.
 """
 
 from __future__ import annotations
@@ -63,8 +65,12 @@ def describe(recipe: Recipe, name: str) -> dict[str, Any]:
 
 def foldings(recipe: Recipe, network: Network) -> list[Folding]:
     """The folding that the recipe chooses for every layer, among those that can be simulated in a few seconds."""
-    legal = [_quick(layer, networks.foldings(layer)) for layer in network.layers]
-    return [choice[entry["fold"] % len(choice)] for entry, choice in zip(recipe["layers"], legal, strict=True)]
+    chosen = []
+    for entry, layer in zip(recipe["layers"], network.layers, strict=True):
+        legal = _quick(layer, networks.foldings(layer))
+        wider = networks.unrolled(layer, legal[entry["fold"] % len(legal)])
+        chosen.append(wider[entry.get("unroll", 0) % len(wider)])
+    return chosen
 
 
 def _quick(layer: Layer, legal: list[Folding]) -> list[Folding]:

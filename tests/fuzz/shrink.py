@@ -143,6 +143,7 @@ def _simpler_input(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 _PLAIN: dict[str, Any] = {
     "fold": 0,
+    "unroll": 0,
     "book": "ternary",
     "coarse": False,
     "count_inside": False,

@@ -1,13 +1,16 @@
 """The cost model: block RAMs exactly, LUTs in the right direction."""
 
+from math import prod
+
 import numpy as np
 import pytest
 
 from hwgen.floatnet import PoolKind
 from hwgen.interval import Interval
 from hwgen.plan import Folding
-from hwgen.plan.cost import SHAPES, Cost, block_rams, layer_cost
-from hwgen.sizing.folding import divisors
+from hwgen.plan.cost import SHAPES, Cost, block_rams, layer_cost, memory_rams
+from hwgen.sizing.folding import divisors, geometry_of
+from hwgen.sizing.line_buffer import buffer_words
 
 from ..networks import conv, pool, tensor
 
@@ -101,3 +104,12 @@ def test_an_average_pays_for_its_requantizer():
         for kind in (PoolKind.MAX, PoolKind.AVERAGE)
     ]
     assert luts[0] < luts[1]
+
+
+@pytest.mark.parametrize("unroll", [(1, 3), (3, 1), (3, 3)])
+def test_every_tap_of_a_block_has_a_copy_of_the_line_buffer(unroll):
+    source = tensor((32, 32, 16))
+    layer = conv(np.random.default_rng(0), source, 4, (3, 3), pads=(1, 1, 1, 1))
+    weights = memory_rams("ecp5", 16 * prod(unroll) * 4, 36 // prod(unroll))
+    buffer = block_rams("ecp5", 16 * 8, buffer_words(geometry_of(layer), 16))
+    assert layer_cost(layer, source, Folding(1, 16, 1, unroll), "ecp5").bram == prod(unroll) * buffer + weights

@@ -59,15 +59,18 @@ def test_inputs_that_never_met_before_wait_at_their_sources():
     assert schedule(net, chosen, cycles_per_frame(net, chosen)).depths == {}
 
 
-@pytest.mark.parametrize(("kernel", "pad"), [(1, 0), (3, 1), (5, 2)])
-def test_the_least_depth_is_what_the_window_needs(kernel, pad):
+@pytest.mark.parametrize(
+    ("kernel", "pad", "unroll"),
+    [(1, 0, (1, 1)), (3, 1, (1, 1)), (3, 1, (3, 1)), (3, 1, (3, 3)), (5, 2, (1, 1)), (5, 2, (1, 5))],
+)
+def test_the_least_depth_is_what_the_window_needs(kernel, pad, unroll):
     """The first sum needs the first window: ``pad`` rows and ``pad + 1`` pixels of the second branch's input.
 
     With one word per pixel. The fork holds one word that the window has and the FIFO has not.
     """
     width, side = 7, (kernel, kernel)
     net = residual(np.random.default_rng(0), shape=(6, width, 1), kernel=side, pads=(pad,) * 4)
-    chosen = [Folding(1, 1, 1)] * 3
+    chosen = [Folding(1, 1, 1, unroll), Folding(1, 1, 1, unroll), Folding(1, 1, 1)]
     found = schedule(net, chosen, cycles_per_frame(net, chosen))
     assert found.least_depth(Edge("a", "c", 0)) == pad * width + pad
 
@@ -112,7 +115,9 @@ def test_the_plan_lists_fifos_and_ends():
     assert edge == Edge("a", "c", 0)
     assert fifo["bits"] == 8 * found.foldings[0].lanes
     assert fifo["bram"] == 1, "iCE40 has no other memory"
-    assert result["inputs"] == [{"name": "x", "cycles": 24 // found.foldings[0].simd}]
-    assert result["outputs"] == [{"name": "c", "cycles": 24}]
+    simd = found.foldings[0].simd
+    assert result["inputs"] == [{"name": "x", "lanes": simd, "cycles": 24 // simd}]
+    (port,) = result["outputs"]
+    assert port == {"name": "c", "lanes": port["lanes"], "cycles": 24 // port["lanes"]}
     parts = sum(layer["lut"] for layer in result["layers"]) + fifo["lut"]
     assert 0 < result["lut"] - parts < 400, "the shell"

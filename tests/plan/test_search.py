@@ -15,7 +15,7 @@ from hwgen.interval import Interval
 from hwgen.plan import FILL, Folding, plan
 from hwgen.plan.cost import SHELL, layer_cost
 from hwgen.plan.width import gearbox_cost
-from hwgen.sizing.folding import divisors
+from hwgen.sizing.folding import divisors, geometry_of
 
 from ..networks import conv, network, pool, tensor
 
@@ -45,7 +45,9 @@ def every_folding(layer):
     inputs = divisors(layer.input_shape[2])
     if not hasattr(layer, "codes"):
         return [Folding(lanes, lanes, lanes) for lanes in inputs]
-    return [Folding.of(layer, pe, simd) for pe in divisors(layer.codes.shape[0]) for simd in inputs]
+    unrolls = [(1, 1)] if geometry_of(layer).direct else list(itertools.product(*map(divisors, layer.kernel)))
+    arrays = itertools.product(divisors(layer.codes.shape[0]), inputs, unrolls)
+    return [Folding.of(layer, pe, simd, unroll) for pe, simd, unroll in arrays]
 
 
 def test_fits_and_uses_the_device(net):
@@ -61,7 +63,7 @@ def test_figures_are_those_of_the_foldings(net):
     found = plan(net, ULX3S)
     for planned, layer in zip(found.layers, net.layers, strict=True):
         assert planned.cycles == planned.folding.cycles(layer)
-    lanes = [*(folding.simd for folding in found.foldings[1:]), 1]
+    lanes = [*(folding.simd for folding in found.foldings[1:]), *found.result_lanes]
     for planned, layer, o_lanes in zip(found.layers, net.layers, lanes, strict=True):
         own = layer_cost(layer, net.tensor(layer.source), planned.folding, ULX3S.family)
         bits = layer.output.interval.bits
@@ -108,7 +110,7 @@ def test_no_layer_is_faster_than_it_must(net):
     found = plan(net, ULX3S)
     for planned, layer in zip(found.layers, net.layers, strict=True):
         source = net.tensor(layer.source)
-        chosen = Folding.of(layer, planned.folding.pe, planned.folding.simd)
+        chosen = Folding.of(layer, planned.folding.pe, planned.folding.simd, planned.folding.unroll)
         for folding in every_folding(layer):
             costs = [layer_cost(layer, source, option, ULX3S.family) for option in (folding, chosen)]
             if price(costs[0]) < price(costs[1]):
@@ -124,17 +126,70 @@ def test_lanes_are_those_that_cost_least_with_the_way_behind_them(channels):
     b = conv(rng, a.output, 9, (2, 2), name="b")
     net = network(a, b, source=source)
     found = plan(net, ULX3S)
-    wanted = [found.foldings[1].simd, 1]
+    wanted = [found.foldings[1].simd, *found.result_lanes]
     for planned, layer, o_lanes in zip(found.layers, net.layers, wanted, strict=True):
-        pe, simd, bits = planned.folding.pe, planned.folding.simd, layer.output.interval.bits
-        costs = {}
-        for lanes in divisors(pe):
-            folding = Folding(pe, simd, lanes)
+        bits, costs = layer.output.interval.bits, {}
+        for lanes in divisors(planned.folding.pe):
+            folding = replace(planned.folding, lanes=lanes)
             if folding.cycles(layer) <= found.cycles_per_frame:
                 own = layer_cost(layer, net.tensor(layer.source), folding, ULX3S.family)
                 costs[lanes] = own + gearbox_cost(ULX3S.family, bits, lanes, o_lanes)
         assert planned.cost == costs[planned.folding.lanes]
         assert price(planned.cost) == min(map(price, costs.values()))
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    """As many results as inputs, and little to do for each: the back half of an autoencoder."""
+    rng = np.random.default_rng(0)
+    source = tensor((1, 1, 16))
+    a = conv(rng, source, 4, (1, 1), name="a")
+    b = conv(rng, a.output, 48, (1, 1), output=Interval.of_bits(16, signed=True), name="b")
+    return network(a, b, source=source)
+
+
+@pytest.mark.parametrize(("cycles", "lanes"), [(1000, 1), (48, 1), (47, 2), (24, 2), (23, 3), (16, 3), (12, 4), (8, 6)])
+def test_an_output_has_the_fewest_lanes_that_keep_up(decoder, cycles, lanes):
+    found = plan(decoder, ULX3S, clock_mhz=100, target_fps=100e6 / cycles)
+    assert found.result_lanes == [lanes]
+    assert found.output_cycles == 48 // lanes
+    assert found.cycles_per_frame <= cycles
+    assert found.as_dict()["outputs"] == [{"name": "b", "lanes": lanes, "cycles": 48 // lanes}]
+    last = found.layers[-1]
+    own = layer_cost(decoder.layers[-1], decoder.layers[0].output, last.folding, ULX3S.family)
+    assert last.cost == own + gearbox_cost(ULX3S.family, 16, last.folding.lanes, lanes)
+
+
+def test_an_output_does_not_cap_the_fastest_plan(decoder):
+    """It is as fast as the slowest layer, with no more lanes than that takes; what a board must then hold is priced."""
+    found = plan(decoder, ULX3S)
+    assert found.cycles_per_frame == max(layer.cycles for layer in found.layers) < 48
+    (lanes,) = found.result_lanes
+    fewer = [count for count in divisors(48) if count < lanes]
+    assert all(48 // count > found.cycles_per_frame for count in fewer)
+    slow = plan(decoder, ULX3S, target_fps=1)
+    shell = [p.cost.lut - sum(layer.cost.lut for layer in p.layers) for p in (found, slow)]
+    fifos = sum(fifo.cost.lut for fifo in found.planned_fifos)
+    assert shell[0] - shell[1] - fifos == gearbox_cost(ULX3S.family, 32, lanes, 1).lut
+
+
+def test_a_network_with_many_results_keeps_its_lanes_when_space_is_short(decoder):
+    """Every budget gets at most the lanes of a larger one, and an output is never the reason to be slower."""
+    smallest, largest = (plan(decoder, ULX3S, **options).cost.lut for options in ({"target_fps": 1}, {}))
+    found = [plan(decoder, ULX3S, max_luts=luts) for luts in np.linspace(smallest, largest, 8, dtype=int).tolist()]
+    lanes = [p.result_lanes[0] for p in found]
+    assert lanes == sorted(lanes)
+    assert lanes[0] == 1 < lanes[-1]
+
+
+def test_an_input_that_is_only_passed_on_has_one_lane():
+    """No layer says how fast it must come; the other output may still have lanes."""
+    rng = np.random.default_rng(0)
+    left, right = tensor((1, 1, 8), name="left"), tensor((1, 1, 8), name="right")
+    a = conv(rng, left, 64, (1, 1), name="a")
+    found = plan(network(a, source=(left, right), outputs=("a", "right")), ULX3S)
+    assert [(port.name, port.lanes) for port in found.outputs] == [("a", 8), ("right", 1)]
+    assert found.cycles_per_frame == 8
 
 
 def test_the_frame_buffer_is_the_board_tops(net):
@@ -223,7 +278,7 @@ def test_json(net):
         "inputs",
         "outputs",
     ]
-    keys = ["name", "kind", "pe", "simd", "lanes", "cycles", "utilisation", "macs", "lut", "bram"]
+    keys = ["name", "kind", "pe", "simd", "lanes", "unroll", "cycles", "utilisation", "macs", "lut", "bram"]
     assert [list(layer) for layer in result["layers"]] == [keys] * 4
     assert [layer["kind"] for layer in result["layers"]] == ["conv", "max pool", "conv", "conv"]
     assert [layer["macs"] for layer in result["layers"]] == [144 * 72, 0, 36 * 12 * 72, 36 * 12 * 10]

@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from hwgen.network import Network
 from hwgen.reference import run
-from hwgen.rtl.top import Core, InputPort
+from hwgen.rtl.top import Core, InputPort, OutputPort
 
 
 class Deadlock(AssertionError):
@@ -20,15 +20,21 @@ class Deadlock(AssertionError):
 
 @dataclass
 class Played:
-    """words: (tdata, tlast, tuser) of every output by tensor, cycles: when each was taken, counters: at the end."""
+    """beats: (tdata, tlast, tuser) of every output by tensor, cycles: when each was taken, counters: at the end."""
 
-    words: dict[str, list[tuple[int, int, int]]]
+    beats: dict[str, list[tuple[int, int, int]]]
     cycles: dict[str, list[int]]
     counters: dict[str, int] = field(default_factory=dict)
 
-    def ends(self, tensor: str, words: int) -> list[int]:
-        """The cycle of the last word of every frame."""
-        return self.cycles[tensor][words - 1 :: words]
+    def ends(self, o: OutputPort) -> list[int]:
+        """The cycle of the last beat of every frame."""
+        return self.cycles[o.tensor][o.beats - 1 :: o.beats]
+
+    def values(self, o: OutputPort) -> np.ndarray:
+        """All int32 of an output, the low bits of a beat first."""
+        size = 4 * o.lanes
+        octets = b"".join((tdata % (1 << 8 * size)).to_bytes(size, "little") for tdata, _, _ in self.beats[o.tensor])
+        return np.frombuffer(octets, "<i4")
 
 
 def beats_of(x: np.ndarray, lanes: int) -> list[int]:
@@ -48,7 +54,7 @@ def play(
 ) -> Played:
     """Send frames (lists of tdata) into every input and take ``frames`` frames from every output."""
     played = Played({o.tensor: [] for o in core.outputs}, {o.tensor: [] for o in core.outputs})
-    wanted = {o.tensor: o.words * frames for o in core.outputs}
+    wanted = {o.tensor: o.beats * frames for o in core.outputs}
     moved = [0]  # cycle of the last transfer on any port
 
     def port(of, name):
@@ -77,7 +83,7 @@ def play(
         signals = [port(o, name) for o in core.outputs for name in ("tvalid", "tdata", "tlast", "tuser")]
         waiting: list = [None] * len(core.outputs)
         cycle = idle = before = 0
-        while any(len(words) < wanted[name] for name, words in played.words.items()):
+        while any(len(beats) < wanted[name] for name, beats in played.beats.items()):
             ready = [rng.random() >= stall_out for rng in rngs]
             for o, r in zip(core.outputs, ready, strict=True):
                 ctx.set(port(o, "tready"), r)
@@ -87,20 +93,20 @@ def play(
                 assert waiting[k] is None or (valid and word == waiting[k]), "a waiting word must stay as it is"
                 waiting[k] = word if valid and not ready[k] else None
                 if valid and ready[k]:
-                    played.words[o.tensor].append((word[0], word[1], word[2]))
+                    played.beats[o.tensor].append((word[0], word[1], word[2]))
                     played.cycles[o.tensor].append(cycle)
                     moved[0] += 1
             cycle += 1
             idle = 0 if moved[0] != before else idle + 1
             before = moved[0]
             if idle > limit:
-                counts = {name: len(words) for name, words in played.words.items()}
-                raise Deadlock(f"nothing moved for {limit} cycles after {counts} of {wanted} words")
+                counts = {name: len(beats) for name, beats in played.beats.items()}
+                raise Deadlock(f"nothing moved for {limit} cycles after {counts} of {wanted} beats")
         for o in core.outputs:
             ctx.set(port(o, "tready"), 1)
         for _ in range(50):
             _, _, *valid = await ctx.tick().sample(*(port(o, "tvalid") for o in core.outputs))
-            assert not any(valid), "more words than frames have"
+            assert not any(valid), "more beats than frames have"
         for name in ("identity", "frames", "errors", "stalled_in", "stalled_out"):
             played.counters[name] = ctx.get(getattr(core, name))
 
@@ -128,14 +134,14 @@ def check_frames(
     single = len(net.inputs) == 1
     expected = run(net, data[net.inputs[0].name] if single else data, every=True)
     for o in core.outputs:
-        words = played.words[o.tensor]
-        got = np.array([word for word, _, _ in words]).reshape(count, *net.tensor(o.tensor).shape)
+        beats = played.beats[o.tensor]
+        got = played.values(o).reshape(count, *net.tensor(o.tensor).shape)
         want = expected[o.tensor] if o.tensor in expected else data[o.tensor]
         np.testing.assert_array_equal(got, want)
-        ends = [number % o.words == o.words - 1 for number in range(len(words))]
-        assert [bool(last) for _, last, _ in words] == ends
-        flagged = [end and number // o.words in wrong for number, end in enumerate(ends)]
-        assert [bool(user) for _, _, user in words] == flagged
+        ends = [number % o.beats == o.beats - 1 for number in range(len(beats))]
+        assert [bool(last) for _, last, _ in beats] == ends
+        flagged = [end and number // o.beats in wrong for number, end in enumerate(ends)]
+        assert [bool(user) for _, _, user in beats] == flagged
     assert played.counters["frames"] == count
     assert played.counters["errors"] == len(set(wrong))
     return played

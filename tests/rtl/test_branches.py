@@ -21,12 +21,12 @@ def data_of(net, count, seed=0):
     return {tensor.name: frames(rng, tensor, count) for tensor in net.inputs}
 
 
-def rate(net, chosen, fifos, count=5):
+def rate(net, chosen, fifos, count=5, lanes=None):
     """Cycles per frame without stalls, when the core has filled up."""
-    core = Core(net, chosen, fifos)
+    core = Core(net, chosen, fifos, lanes=lanes)
     played = check_frames(net, core, data_of(net, count), limit=6 * cycles_per_frame(net, chosen) + 500)
     (last,) = (o for o in core.outputs if o.tensor == net.layers[-1].name)
-    ends = played.ends(last.tensor, last.words)
+    ends = played.ends(last)
     return (ends[-1] - ends[count // 2]) / (count - 1 - count // 2)
 
 
@@ -37,6 +37,16 @@ def check(net, chosen, seed):
     assert rate(net, chosen, found.depths) == period
     stalls = {"stall_in": (0.0, 0.3, 0.7)[seed % 3], "stall_out": (0.6, 0.3, 0.0, 0.9)[seed % 4]}
     check_frames(net, Core(net, chosen, found.depths), data_of(net, 2, seed), seed=seed, limit=20_000, **stalls)
+
+
+@pytest.mark.parametrize(("lanes", "period"), [(1, 24), (2, 12)])
+def test_the_rate_with_several_lanes_at_the_end(lanes, period):
+    """Every layer makes a pixel of two channels per cycle; they leave as fast as the lanes let them."""
+    net = residual(np.random.default_rng(RNG_SEED))
+    chosen = [Folding(2, 2, 2, (2, 2)), Folding(2, 2, 2, (2, 2)), Folding(2, 2, 2)]
+    assert cycles_per_frame(net, chosen, lanes=[lanes]) == period
+    fifos = schedule(net, chosen, period, lanes=[lanes]).depths
+    assert rate(net, chosen, fifos, lanes=[lanes]) == period
 
 
 def every_folding(net):

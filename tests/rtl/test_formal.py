@@ -18,14 +18,14 @@ from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.frame import Egress, Ingress
 from hwgen.rtl.odometer import Odometer
 from hwgen.rtl.pool import PoolEngine
-from hwgen.rtl.product import multiple, select_base, shift_and_sign
+from hwgen.rtl.product import accumulate, first_product, multiple, operand
 from hwgen.rtl.queue import Queue
 from hwgen.rtl.relay import Relay
 from hwgen.rtl.requant import Channel, Requantizer
 from hwgen.rtl.stream import shape_of
 from hwgen.rtl.width import Gearbox, Narrow, Widen
 from hwgen.sim.formal import Refuted, StreamRules, driven, prove, prove_always, prove_bounded
-from hwgen.sizing.split import split
+from hwgen.sizing.product import product_interval, recipe
 
 from ..networks import conv, pool, tensor
 from .mutants import mutate
@@ -36,31 +36,43 @@ CRUMB = Interval(0, 3)
 
 
 class ProductProof(wiring.Component):
-    """``select_base`` and ``shift_and_sign`` make ``level * x``, less one where the level is negative."""
+    """A product is ``level * x``, less one where the level is negative, first in its chain and added to another.
+
+    Of the pipeline's function alone, registers being wires; ``test_product.py`` sees that they are in step.
+    """
 
     def __init__(self, book, taps, *, error=0):
         self._book, self._taps, self._error = book, taps, error
-        super().__init__({"x": In(shape_of(taps)), "code": In(book.bits)})
+        self._product = product_interval(book, taps) | Interval(-1, 0)
+        super().__init__({"x": In(shape_of(taps)), "word": In(book.bits), "total": In(shape_of(self._product))})
 
     def elaborate(self, platform):
         m = Module()
-        book = self._book
-        multiples = []
-        for base in split(book).bases:
-            made = Signal(shape_of(self._taps * base), name=f"x{base}")
-            m.d.comb += made.eq(multiple(self.x, base))
-            m.d.comb += Assert(made == base * self.x)
-            multiples.append(made)
-        chosen = select_base(m, book, self.code, multiples, self._taps, "lane")
-        product = shift_and_sign(m, book, self.code, chosen, self._taps, "lane")
-        for code in range(1 << book.bits):
-            with m.If(self.code == code):
-                if book.is_canonical(code):
-                    level = book.levels[code]
-                    m.d.comb += Assert(product == level * self.x - int(level < 0) + self._error * int(code == 1))
+        book, how = self._book, recipe(self._book)
+        multiples = {}
+        for base in how.bases:
+            multiples[base] = Signal(shape_of(self._taps * base), name=f"x{base}")
+            m.d.comb += [multiples[base].eq(multiple(self.x, base)), Assert(multiples[base] == base * self.x)]
+        value = operand(m, book, self.word, multiples, self._taps, "lane")
+        first = first_product(m, book, value, self._taps, "first_product")
+        added = accumulate(m, platform, book, self.total, value, shape_of(self._product * 2), "lane_total")
+        m.d.comb += Assume((self.total >= self._product.lo) & (self.total <= self._product.hi))
+        legal = {how.stored[code]: code for code in range(len(book.levels)) if book.is_canonical(code)}
+        for word in range(1 << book.bits):
+            with m.If(self.word == word):
+                if word in legal:
+                    level = book.levels[legal[word]]
+                    m.d.comb += Assert(first == level * self.x - int(level < 0) + self._error * int(legal[word] == 1))
+                    m.d.comb += Assert(added == self.total + first)
                 else:
                     m.d.comb += Assume(0)
-        return m
+        return transparent(Fragment.get(m, platform))
+
+
+def transparent(fragment: Fragment) -> Fragment:
+    """A pipeline without feedback whose registers are wires."""
+    fragment.add_statements("comb", fragment.statements.pop("sync", []))
+    return fragment
 
 
 SMALL = {name: book for name, book in CODES.items() if book.bits <= 5}
@@ -246,7 +258,7 @@ STREAMS = {
     "maximum": (lambda: tiny_pool(PoolKind.MAX), {}),
     "average": (lambda: tiny_pool(PoolKind.AVERAGE), {}),
     "ingress": (lambda: Ingress(CRUMB, 2, 3), {"inputs": [AXI_IN]}),
-    "egress": (lambda: Egress(Interval(-2, 1), 3), {"outputs": [AXI_OUT]}),
+    "egress": (lambda: Egress(Interval(-2, 1), 2, 3), {"outputs": [AXI_OUT]}),
 }
 
 

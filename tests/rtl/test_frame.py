@@ -17,9 +17,9 @@ NIBBLE = Interval(0, 15)
 class Loop(wiring.Component):
     """Ingress to egress, with the queue of error flags beside the one word of storage that every layer has and more."""
 
-    def __init__(self, interval, beats):
-        self._ingress = Ingress(interval, 1, beats)
-        self._egress = Egress(interval, beats)
+    def __init__(self, interval, beats, lanes=1):
+        self._ingress = Ingress(interval, lanes, beats)
+        self._egress = Egress(interval, lanes, beats)
         slave = {f"s_{name}": self._ingress.signature.members[name] for name in ("tdata", "tvalid", "tready", "tlast")}
         names = ("tdata", "tvalid", "tready", "tlast", "tuser")
         super().__init__({**slave, **{f"m_{name}": self._egress.signature.members[name] for name in names}})
@@ -58,21 +58,27 @@ class Loop(wiring.Component):
         return m
 
 
-def expected(frames, beats):
-    """Every frame cut or filled to ``beats`` words; (tdata, tlast, tuser) of each word."""
+def expected(frames, beats, lanes):
+    """Every frame cut or filled to ``beats`` words of ``lanes`` values; (values, tlast, tuser) of each word."""
     words = []
     for frame in frames:
-        whole = [*frame, *[0] * beats][:beats]
+        whole = [*frame, *[[0] * lanes] * beats][:beats]
         wrong = len(frame) != beats
         words += [(word, int(n == beats - 1), int(wrong and n == beats - 1)) for n, word in enumerate(whole)]
     return words
 
 
-def check_framing(lengths, beats, **stalls):
+def joined(values, bits):
+    """Lanes of ``bits`` bits in one number, the first in its low bits."""
+    return sum((value & (1 << bits) - 1) << bits * lane for lane, value in enumerate(values))
+
+
+def check_framing(lengths, beats, lanes=1, **stalls):
     rng = np.random.default_rng(len(lengths))
-    frames = [rng.integers(1, 16, length).tolist() for length in lengths]
-    want = expected(frames, beats)
-    got, _, _ = play_frames(Loop(NIBBLE, beats), frames, len(want), slave="s_", master="m_", **stalls)
+    frames = [rng.integers(1, 16, (length, lanes)).tolist() for length in lengths]
+    want = [(joined(beat, 32), *ends) for beat, *ends in expected(frames, beats, lanes)]
+    sent = [[joined(beat, 8) for beat in frame] for frame in frames]
+    got, _, _ = play_frames(Loop(NIBBLE, beats, lanes), sent, len(want), slave="s_", master="m_", **stalls)
     assert got == want
 
 
@@ -92,9 +98,17 @@ def test_every_pair_of_lengths(beats, stalls):
     check_framing([*lengths, beats], beats, **stalls)
 
 
-def test_good_frames_take_one_cycle_per_beat():
+@pytest.mark.parametrize("stalls", STALLS, ids=str)
+@pytest.mark.parametrize(("lanes", "beats"), [(2, 1), (3, 2)])
+def test_every_pair_of_lengths_in_several_lanes(lanes, beats, stalls):
+    lengths = [n for first in range(1, 2 * beats + 2) for second in range(1, 2 * beats + 2) for n in (first, second)]
+    check_framing([*lengths, beats], beats, lanes, **stalls)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_good_frames_take_one_cycle_per_beat(lanes):
     frames = [[1, 2, 3, 4]] * 5
-    _, cycles, _ = play_frames(Loop(NIBBLE, 4), frames, 20, slave="s_", master="m_")
+    _, cycles, _ = play_frames(Loop(NIBBLE, 4, lanes), frames, 20, slave="s_", master="m_")
     assert np.diff(cycles).tolist() == [1] * 19
 
 
@@ -140,3 +154,11 @@ def test_negative_words_are_sign_extended():
     frames = [[0x80, 0xFF, 0x7F]]
     got, _, _ = play_frames(Loop(Interval(-128, 127), 3), frames, 3, slave="s_", master="m_")
     assert [word for word, _, _ in got] == [-128, -1, 127]
+
+
+def test_every_lane_is_sign_extended_by_itself():
+    rng = np.random.default_rng(1)
+    values = [[-128, 127], [-1, 0], *rng.integers(-128, 128, (6, 2)).tolist()]
+    frames = [[joined(beat, 8) for beat in values]]
+    got, _, _ = play_frames(Loop(Interval(-128, 127), 8, 2), frames, 8, slave="s_", master="m_")
+    assert [word for word, _, _ in got] == [joined(beat, 32) for beat in values]

@@ -10,7 +10,7 @@ from hwgen.interval import Interval
 from hwgen.sizing.bounds import accumulators
 from hwgen.sizing.folding import Folding, geometry_of
 
-from ..networks import BYTE, SIGNED, conv, depthwise, foldings, frames, tensor
+from ..networks import BYTE, SIGNED, conv, depthwise, foldings, frames, tensor, unrolled
 from .drive import assert_exact, run_engine
 from .test_conv import STALLED
 
@@ -128,7 +128,7 @@ def layers(draw):
     assume(all(shape[axis] + pads[axis] + pads[axis + 2] >= extent[axis] for axis in range(2)))
     count = groups * (1 if channelwise and draw(st.booleans()) else outputs)
     layer = conv(rng, source, count, kernel, output=draw(st.sampled_from(INTERVALS)), **options)
-    chosen = draw(st.sampled_from(foldings(layer)))
+    chosen = draw(st.sampled_from(unrolled(layer, draw(st.sampled_from(foldings(layer))))))
     assume(chosen.cycles(layer) <= 1_500)  # simulated per frame
     stalls = {
         "stall_in": draw(st.sampled_from([0.0, 0.3, 0.9])),

@@ -8,6 +8,7 @@ import pytest
 
 import hwgen.rtl.conv
 import hwgen.rtl.pe
+import hwgen.rtl.product
 import hwgen.rtl.window
 from hwgen.floatnet import PoolKind
 from hwgen.interval import Interval
@@ -26,7 +27,7 @@ from hwgen.rtl.width import Narrow, Widen
 from hwgen.rtl.window import Window
 
 from ..networks import BYTE, SIGNED, conv, depthwise, frames, pool, tensor
-from . import test_frame, test_width, test_window
+from . import test_frame, test_pe, test_width, test_window
 from .drive import assert_exact
 from .mutants import mutate
 from .test_conv import extremes
@@ -51,6 +52,20 @@ def dense():
     x = np.concatenate([extremes(layer, source), frames(rng, source, 4)])
     assert_exact(layer, source, Folding(2, 2, 1), x)
     assert_exact(layer, source, Folding(4, 4, 4), x, stall_in=0.3, stall_out=0.7, seed=1)
+
+
+def chained():
+    """Chains of which the last is not full, in a code whose step adders take and in one whose sign they take."""
+    rng = np.random.default_rng(6)
+    source = tensor((1, 2, 6), SIGNED)
+    for book in ("e2m1", "int4"):
+        layer = conv(rng, source, 2, (1, 2), output=Interval.of_bits(16, signed=True), book=book)
+        assert_exact(layer, source, Folding(2, 6, 1), frames(rng, source, 4), stall_in=0.3, stall_out=0.5, seed=1)
+
+
+def sums():
+    """Chains and a tree of them at both ends of their intervals."""
+    test_pe.test_largest_sums("e2m1", SIGNED)
 
 
 def pooled():
@@ -115,7 +130,7 @@ def framing():
 
 CHECKS = {
     check.__name__: check
-    for check in (windowed, dense, pooled, divided, grouped, channelwise, between, core, widths, framing)
+    for check in (windowed, dense, chained, sums, pooled, divided, grouped, channelwise, between, core, widths, framing)
 }
 
 MUTANTS = {
@@ -162,7 +177,7 @@ MUTANTS = {
         "between", hwgen.rtl.window, "touching", "return rows, columns", "return np.ones(1), np.ones(1)"
     ),
     "PEs share a channel": (
-        "channelwise", ConvEngine, "elaborate", "multiples[index] if", "multiples[0] if"
+        "channelwise", ConvEngine, "_lanes_of", "range(pe, simd * taps, simd)", "range(0, simd * taps, simd)"
     ),
     "channels of a pixel share an accumulator": (
         "channelwise", ConvEngine, "_make_feeder", "results if reduction > 1 else 1", "1"
@@ -171,10 +186,10 @@ MUTANTS = {
         "channelwise", ConvEngine, "_make_feeder", "channelwise=geometry.channelwise", "channelwise=False"
     ),
     "padding is zero": (
-        "windowed", Window, "_pad_value", "values = self._pad[lane :: self._simd]", "values = [0]"
+        "windowed", Window, "_pad_value", "values = self._pad[channel :: self._simd]", "values = [0]"
     ),
     "right padding is not seen": (
-        "windowed", Window, "_outside", "(column < 0) | (column >= width)", "(column < 0) | (column > width)"
+        "windowed", Window, "_outside", "column >= width", "column > width"
     ),
     "buffer is overwritten": (
         "windowed", Window, "elaborate", "self.i.ready.eq(free)", "self.i.ready.eq(1)"
@@ -186,13 +201,78 @@ MUTANTS = {
         "dense", Direct, "elaborate", "begins.eq(ends_frame), ", ""
     ),
     "weights come in the wrong order": (
-        "windowed", hwgen.rtl.conv, "rom_words", "(0, 2, 3, 4, 1, 5)", "(0, 3, 2, 4, 1, 5)"
+        "windowed", hwgen.rtl.conv, "rom_words", "(0, 2, 4, 6, 1, 3, 5, 7)", "(0, 4, 2, 6, 1, 3, 5, 7)"
     ),
     "weights of PEs are swapped": (
-        "dense", hwgen.rtl.conv, "rom_words", "(2, 3, 4, 0, 1, 5)", "(2, 3, 4, 1, 0, 5)"
+        "dense", hwgen.rtl.conv, "rom_words", "(2, 4, 6, 0, 1, 3, 5, 7)", "(2, 4, 6, 1, 0, 3, 5, 7)"
+    ),
+    "memory holds codes, not words": (
+        "chained", hwgen.rtl.conv, "rom_words", "np.array(recipe(layer.codebook).stored)[layer.codes]", "layer.codes"
+    ),
+    "zero is not seen": (
+        "chained", hwgen.rtl.pe, "operand", "with m.If(zero):", "with m.If(never):"
+    ),
+    "choices change places": (
+        "chained", hwgen.rtl.pe, "operand", "m.Case(index)", "m.Case(len(how.choices) - 1 - index)"
+    ),
+    "word is a cycle ahead of its choice": (
+        "chained", hwgen.rtl.pe, "operand", 'word = _registered(m, word, f"{name}_word1")', "pass"
+    ),
+    "every shift is the same": (
+        "chained", hwgen.rtl.product, "_shifted", "shift_left(shift)", "shift_left(how.shifts[0])"
     ),
     "sign is swapped": (
-        "dense", hwgen.rtl.pe, "shift_and_sign", "negative.replicate", "(~negative).replicate"
+        "dense", hwgen.rtl.pe, "operand", "negative.replicate", "(~negative).replicate"
+    ),
+    "step is too short": (
+        "dense", hwgen.rtl.pe, "operand", "fill.replicate(how.step)", "fill.replicate(how.step - 1)"
+    ),
+    "step leaves zeros where the sign should be": (
+        "dense", hwgen.rtl.pe, "operand", "fill.replicate(how.step)", "Const(0, how.step)"
+    ),
+    "step is decided too early": (
+        "chained", hwgen.rtl.pe, "operand",
+        'far = _registered(m, _decide(m, how.far, word, f"{name}_far"), f"{name}_far1")',
+        'far = _decide(m, how.far, word, f"{name}_far")'
+    ),
+    "first lane of a chain takes no step": (
+        "chained", hwgen.rtl.pe, "first_product", "Mux(value.far, value.distant, value.near)", "value.near"
+    ),
+    "first lane of a chain has no complement": (
+        "chained", hwgen.rtl.pe, "first_product", "~wide & value.minus", "wide & value.minus"
+    ),
+    "later lanes of a chain take the opposite step": (
+        "chained", hwgen.rtl.product, "mux_add", "y.eq(a + Mux(select, b, c))", "y.eq(a + Mux(select, c, b))"
+    ),
+    "later lanes of a chain have a two's complement": (
+        "chained", hwgen.rtl.product, "sign_add", "-1 - b", "-b"
+    ),
+    "codes do not wait for their turn in a chain": (
+        "chained", ConvEngine, "_turns", "[lane % CHAIN for", "[0 for"
+    ),
+    "activations do not wait for their turn in a chain": (
+        "chained", ConvEngine, "elaborate", "weights.latency - 1 + place % CHAIN", "weights.latency - 1"
+    ),
+    "activations wait for their turn in a longer chain": (
+        "chained", ConvEngine, "elaborate", "place % CHAIN", "place % (CHAIN + 1)"
+    ),
+    "channels wait as if they were a chain": (
+        "channelwise", ConvEngine, "elaborate", "lane // folding.simd if layer.depthwise else lane", "lane"
+    ),
+    "a short chain does not wait for the others": (
+        "chained", PE, "elaborate", "range(longest - lanes)", "range(0)"
+    ),
+    "sum of a chain is too narrow": (
+        "sums", PE, "_chain", "shape_of(product * (place + 1))", "shape_of(product)"
+    ),
+    "sum of chains is too narrow": (
+        "sums", PE, "elaborate", "product * longest", "product"
+    ),
+    "accumulator goes on from the last window's": (
+        "windowed", PE, "elaborate", "self.more", "Const(1)"
+    ),
+    "accumulator never adds": (
+        "windowed", PE, "elaborate", "self.more", "Const(0)"
     ),
     "accumulator is one bit too narrow": (
         "dense", PE, "elaborate", "shape_of(self._accumulator)",
@@ -253,7 +333,7 @@ MUTANTS = {
         "framing", Ingress, "elaborate", "self.error.eq(filling | ~self.tlast)", "self.error.eq(~self.tlast)"
     ),
     "tlast comes with the wrong word": (
-        "core", Egress, "elaborate", "index == self._words - 2", "index == self._words - 1"
+        "core", Egress, "elaborate", "index == self._beats - 2", "index == self._beats - 1"
     ),
     "frames are counted twice": (
         "core", Core, "_count", '& self._port(first, "tlast")', ""

@@ -10,7 +10,7 @@ from hwgen.interval import Interval
 from hwgen.sizing.folding import divisors
 from hwgen.sizing.geometry import Geometry
 
-from ..networks import BYTE, SIGNED, conv, foldings, frames, network, pool, tensor
+from ..networks import BYTE, SIGNED, conv, foldings, frames, network, pool, tensor, unrolled
 from .test_top import check_core
 
 INTERVALS = [BYTE, SIGNED, Interval(0, 15), Interval(-2, 1)]
@@ -60,6 +60,7 @@ def chains(draw):
         layers.append(layer)
         last = layer.output
     chosen = [draw(st.sampled_from(foldings(layer))) for layer in layers]
+    chosen = [draw(st.sampled_from(unrolled(layer, folding))) for layer, folding in zip(layers, chosen, strict=True)]
     stalls = {
         "stall_in": draw(st.sampled_from([0.0, 0.3])),
         "stall_out": draw(st.sampled_from([0.0, 0.4, 0.8])),

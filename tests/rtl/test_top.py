@@ -34,17 +34,17 @@ def small(interval: Interval = BYTE) -> tuple[Network, list[Folding]]:
     ]
 
 
-def check_core(net, foldings, x, *, cut=(), stretch=(), **stalls):
+def check_core(net, foldings, x, *, lanes=None, cut=(), stretch=(), **stalls):
     """Send ``x``; frames in ``cut`` lose their last beat, those in ``stretch`` get two more. Good frames must be exact.
 
     Returns the counters and the cycle of every frame's end.
     """
-    core = Core(net, foldings, identity=0x0123_4567_89AB_CDEF)
+    core = Core(net, foldings, lanes=lanes, identity=0x0123_4567_89AB_CDEF)
     (i,), (o,) = core.inputs, core.outputs
     sent, seen_as = damage(i, x, cut, stretch)
     played = check_frames(net, core, {i.tensor: seen_as}, wrong={*cut, *stretch}, sent={i.tensor: sent}, **stalls)
     assert played.counters["identity"] == 0x0123_4567_89AB_CDEF
-    return played.counters, played.ends(o.tensor, o.words)
+    return played.counters, played.ends(o)
 
 
 def damage(i, x, cut, stretch):
@@ -85,6 +85,54 @@ def test_damaged_frames_do_not_touch_their_neighbours(stalls):
     net, foldings = small()
     x = frames(np.random.default_rng(5), net.input, 7)
     check_core(net, foldings, x, cut=(1, 3), stretch=(4, 5), **stalls)
+
+
+def wide() -> tuple[Network, list[Folding]]:
+    """A dense layer of 12 results, which it makes in 9 cycles: fewer than a value per cycle would take."""
+    source = tensor((2, 2, 4))
+    layer = conv(np.random.default_rng(8), source, 12, (2, 2), output=LOGITS)
+    return network(layer, source=source), [Folding(6, 4, 3)]
+
+
+@pytest.mark.parametrize(("lanes", "cycles"), [(1, 12), (2, 9), (3, 9), (4, 9), (12, 9)])
+def test_an_output_of_several_lanes(lanes, cycles):
+    """The lowest channel is in the low bits; two lanes keep up with the layer, and more are no faster."""
+    net, foldings = wide()
+    assert foldings[0].cycles(net.layers[0]) == 9
+    _, ends = check_core(net, foldings, frames(np.random.default_rng(1), net.input, 6), lanes=[lanes])
+    assert np.diff(ends)[2:].tolist() == [cycles] * 3
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 12])
+@pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.3, "stall_out": 0.5, "seed": 6}], ids=["free", "stalled"])
+def test_damaged_frames_of_an_output_of_several_lanes(lanes, stalls):
+    """One beat per frame is the shortest that a frame can be: with 12 lanes every beat carries ``tlast``."""
+    net, foldings = wide()
+    x = frames(np.random.default_rng(lanes), net.input, 7)
+    check_core(net, foldings, x, lanes=[lanes], cut=(1, 3), stretch=(4, 5), **stalls)
+
+
+def test_outputs_of_different_lanes():
+    """Of a layer in the middle, one at the end and an input passed on, each in words that its source does not have."""
+    net = two_ends(np.random.default_rng(1))
+    core = Core(net, [Folding(4, 2, 1), Folding(4, 4, 4), Folding(3, 4, 3)], lanes=[2, 1, 2])
+    assert [(port.lanes, port.beats, port.words) for port in core.outputs] == [(2, 8, 16), (1, 3, 3), (2, 8, 16)]
+    data = {tensor.name: frames(np.random.default_rng(4), tensor, 4) for tensor in net.inputs}
+    check_frames(net, core, data, stall_in=0.3, stall_out=0.6, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "message"),
+    [
+        ([2, 3], "result lanes must be one for each of 3 outputs, not 2"),
+        ([3, 3, 1], "a: lanes of an output must divide its 4 channels, not 3"),
+        ([1, 0, 1], "c: lanes of an output must divide its 3 channels, not 0"),
+    ],
+)
+def test_refuses_lanes_that_do_not_fit_the_outputs(lanes, message):
+    net = two_ends(np.random.default_rng(1))
+    with pytest.raises(ValueError, match=message):
+        Core(net, [Folding(4, 2, 4), Folding(4, 4, 4), Folding(3, 4, 3)], lanes=lanes)
 
 
 def test_a_slow_sink_stops_the_source():

@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+import hwgen.rtl.window
 from hwgen.interval import Interval
 from hwgen.reference.window import padded
 from hwgen.rtl.window import Window
+from hwgen.sizing.folding import divisors
 from hwgen.sizing.geometry import Geometry
 
 from .drive import beats, words_of
@@ -15,7 +21,7 @@ from .drive import beats, words_of
 BYTE = Interval(0, 15)
 
 
-def expected(x, geometry, simd, repeat, pad):
+def expected(x, geometry, simd, repeat, pad, unroll=(1, 1)):
     """(data, first, last) of every beat of the frames ``x`` (N, H, W, C), by slicing."""
     maps = padded(x, geometry.pads, np.array(pad))
     rows, columns = geometry.output
@@ -27,11 +33,22 @@ def expected(x, geometry, simd, repeat, pad):
                 (height, width), (down, across) = geometry.extent, geometry.dilation
                 taps = frame[top : top + height : down, left : left + width : across]
                 each = simd if geometry.channelwise else taps.shape[2] // geometry.groups
-                turns = [taps[..., c : c + each].reshape(-1, simd) for c in range(0, taps.shape[2], each)]
+                turns = [blocks(taps[..., c : c + each], simd, unroll) for c in range(0, taps.shape[2], each)]
                 for words in [words for words in turns for _ in range(repeat)]:
                     for number, word in enumerate(words.tolist()):
                         result.append((word, number == 0, number == len(words) - 1))
     return result
+
+
+def blocks(taps, simd, unroll):
+    """The words of the taps (rows, columns, channels) of a window: (block, word, row, column, channel) in order."""
+    words = [
+        taps[row : row + unroll[0], column : column + unroll[1], channel : channel + simd].reshape(-1)
+        for row in range(0, taps.shape[0], unroll[0])
+        for column in range(0, taps.shape[1], unroll[1])
+        for channel in range(0, taps.shape[2], simd)
+    ]
+    return np.array(words)
 
 
 CASES = {
@@ -73,24 +90,50 @@ CASES = {
 }
 
 
-def check(geometry, simd, repeat, count=3, **stalls):
+UNROLLED = {
+    # name: (geometry, simd, repeat, unroll)
+    "rows": (Geometry((5, 4, 2), (3, 2), (1, 1), (0, 0, 0, 0)), 1, 1, (3, 1)),
+    "columns": (Geometry((4, 7, 2), (2, 4), (1, 1), (0, 0, 0, 0)), 2, 1, (1, 2)),
+    "blocks of both": (Geometry((6, 7, 2), (4, 6), (1, 1), (0, 0, 0, 0)), 1, 2, (2, 3)),
+    "whole kernel of one channel": (Geometry((6, 5, 1), (3, 3), (1, 1), (1, 1, 1, 1)), 1, 1, (3, 3)),
+    "whole kernel, strided": (Geometry((6, 6, 3), (3, 3), (2, 2), (0, 0, 1, 1)), 3, 1, (3, 3)),
+    "a beat per window, twice": (Geometry((4, 5, 1), (2, 2), (1, 2), (1, 0, 0, 1)), 1, 2, (2, 2)),
+    "pads of every side": (Geometry((4, 4, 2), (4, 3), (1, 1), (3, 1, 2, 2)), 1, 1, (2, 3)),
+    "pads wider than the kernel": (Geometry((3, 3, 2), (2, 2), (1, 1), (3, 3, 3, 4)), 1, 1, (2, 2)),
+    "blocks outside the map": (Geometry((3, 3, 1), (4, 4), (1, 1), (2, 3, 3, 2)), 1, 1, (2, 2)),
+    "padding beyond a wide stride": (Geometry((6, 5, 1), (2, 2), (1, 8), (7, 7, 3, 1)), 1, 1, (2, 1)),
+    "stride over kernel": (Geometry((5, 7, 1), (2, 2), (3, 3), (0, 0, 0, 0)), 1, 1, (1, 2)),
+    "dilated": (Geometry((6, 7, 2), (3, 2), (1, 1), (2, 1, 2, 3), dilation=(2, 3)), 1, 2, (3, 2)),
+    "dilated blocks": (Geometry((8, 5, 1), (4, 2), (1, 1), (0, 0, 0, 0), dilation=(2, 3)), 1, 1, (2, 2)),
+    "the map lies between the taps": (
+        Geometry((2, 2, 1), (2, 2), (1, 1), (3, 2, 2, 3), dilation=(5, 4)),
+        1,
+        1,
+        (2, 2),
+    ),
+    "groups": (Geometry((3, 4, 6), (2, 3), (1, 1), (0, 1, 1, 1), groups=3), 1, 2, (2, 3)),
+    "depthwise": (Geometry((4, 4, 6), (3, 3), (1, 1), (1, 1, 1, 1), channelwise=True), 2, 1, (3, 3)),
+    "depthwise rows, strided": (Geometry((5, 6, 4), (3, 3), (2, 2), (0, 1, 1, 0), channelwise=True), 4, 1, (3, 1)),
+}
+
+
+def check(geometry, simd, repeat, unroll=(1, 1), count=3, **stalls):
     rng = np.random.default_rng(1)
     x = rng.integers(0, 16, (count, *geometry.shape))
     pad = rng.integers(0, 16, geometry.shape[2]).tolist()
-    want = expected(x, geometry, simd, repeat, pad)
-    dut = Window(BYTE, geometry, simd, repeat=repeat, pad=pad)
+    want = expected(x, geometry, simd, repeat, pad, unroll)
+    dut = Window(BYTE, geometry, simd, repeat=repeat, pad=pad, unroll=unroll)
     # One more frame than is read: the reader must not wait for it, nor be disturbed by it.
     words = words_of(np.concatenate([x, x[:1]]), simd)
-    data, first, last, cycles = beats(dut, words, len(want), **stalls)
+    data, first, last, cycles = beats(dut, words, len(want), limit=2_000, **stalls)
     assert list(zip(data, first, last, strict=True)) == want
     return cycles, len(want) // count
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *UNROLLED])
 @pytest.mark.parametrize("stalls", [{}, {"stall_in": 0.5, "seed": 1}, {"no_room": 0.7, "seed": 2}], ids=str)
 def test_windows(name, stalls):
-    geometry, simd, repeat = CASES[name]
-    check(geometry, simd, repeat, **stalls)
+    check(*(CASES | UNROLLED)[name], **stalls)
 
 
 @pytest.mark.parametrize(
@@ -131,12 +174,47 @@ def geometries(draw):
 STALLS = [{}, {"stall_in": 0.5, "seed": 1}, {"stall_in": 0.9, "seed": 2}, {"no_room": 0.6, "seed": 3}]
 
 
-@settings(derandomize=True, max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, max_examples=120, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(geometries(), st.data())
 def test_any_window(geometry, data):
     simd = data.draw(st.sampled_from([d for d in (1, 2, 4) if geometry.shape[2] // geometry.groups % d == 0]))
     repeat = 1 if geometry.channelwise else data.draw(st.integers(1, 2))
-    check(geometry, simd, repeat, **data.draw(st.sampled_from(STALLS)))
+    unroll = tuple(data.draw(st.sampled_from(divisors(taps))) for taps in geometry.kernel)
+    check(geometry, simd, repeat, unroll, **data.draw(st.sampled_from(STALLS)))
+
+
+class Colliding(wiring.Component):
+    """A memory that reads the complement of a word which is written in the same cycle."""
+
+    def __init__(self, *, shape, depth, init, attrs):
+        self._memory = Memory(shape=shape, depth=depth, init=init)
+        self._write = self._memory.write_port()
+        self._read = self._memory.read_port()
+        self._port = wiring.Signature({"addr": In(range(depth)), "data": Out(shape)}).create()
+        super().__init__({})
+
+    def write_port(self):
+        return self._write
+
+    def read_port(self):
+        return self._port
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = self._memory
+        collided = Signal()
+        m.d.comb += self._read.addr.eq(self._port.addr)
+        m.d.sync += collided.eq(self._write.en & (self._write.addr == self._port.addr))
+        read = Value.cast(self._read.data)
+        m.d.comb += Value.cast(self._port.data).eq(Mux(collided, ~read, read))
+        return m
+
+
+@pytest.mark.parametrize("name", [*CASES, *UNROLLED])
+def test_no_word_is_used_in_the_cycle_in_which_it_is_written(name, monkeypatch):
+    """Synthesis is told so: the word would be old, new or neither, whatever the block RAM does."""
+    monkeypatch.setattr(hwgen.rtl.window, "Memory", Colliding)
+    check(*(CASES | UNROLLED)[name], stall_in=0.5, seed=4)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +240,8 @@ def test_refuses_pads_of_the_wrong_length():
 def test_refuses_simd_that_does_not_divide():
     with pytest.raises(ValueError, match="SIMD must divide the 3 input channels, not 2"):
         Window(BYTE, Geometry((3, 3, 3), (2, 2), (1, 1), (0, 0, 0, 0)), 2)
+
+
+def test_refuses_blocks_that_do_not_divide():
+    with pytest.raises(ValueError, match=r"unroll must divide the kernel of \(3, 2\) taps, not \(2, 2\)"):
+        Window(BYTE, Geometry((3, 3, 3), (3, 2), (1, 1), (0, 0, 0, 0)), 1, unroll=(2, 2))

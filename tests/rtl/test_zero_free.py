@@ -10,7 +10,7 @@ from hwgen.interval import Interval
 from hwgen.rtl.conv import ConvEngine
 from hwgen.sizing.bounds import accumulators
 from hwgen.sizing.folding import Folding
-from hwgen.sizing.split import split
+from hwgen.sizing.product import recipe
 
 from ..networks import BYTE, SIGNED, conv, depthwise, frames, tensor
 from .drive import assert_exact
@@ -81,18 +81,17 @@ def test_accumulator_reaches_its_bounds(book):
 
 @pytest.mark.parametrize("name", ZERO_FREE)
 def test_zero_takes_no_input_of_a_multiplexer(name):
-    """Of powers of two every pair of a base and a shift is a level: two full multiplexers."""
-    book, parts = CODES[name], split(CODES[name])
-    assert None not in parts.base
+    """Of powers of two every choice with every shift and every step is a level: full multiplexers."""
+    book, how = CODES[name], recipe(CODES[name])
+    assert (how.zero.bits, how.zeroes_choice) == (0, False)
     if book.max_terms == 1:
-        assert len(parts.bases) * len(parts.shifts) == len(book.levels) // 2
+        assert len(how.choices) * len(how.shifts) * (2 if how.step else 1) == len(book.levels) // 2
 
 
 MUTANTS = {
     # name: (book, owner, function, old, new)
     "code 0 makes zero": (
-        "pot3-nozero", hwgen.rtl.pe, "select_base",
-        "b + first for b in parts.base", "b + first if code else 9 for code, b in enumerate(parts.base)"
+        "pot4-nozero", hwgen.rtl.pe, "operand", "if how.zeroes_choice else never", "if how.zeroes_choice else word == 0"
     ),
     "the smallest level has no sign": (
         "pot3-nozero", hwgen.rtl.conv, "negative_codes", "levels < 0", "levels < -1"
@@ -101,7 +100,7 @@ MUTANTS = {
         "binary", ConvEngine, "_requantizer", "add + mul * negative", "add"
     ),
     "multiples change places": (
-        "e2m1-nozero", hwgen.rtl.pe, "select_base", "m.Case(index + first)", "m.Case(len(parts.bases) - 1 - index)"
+        "e2m1-nozero", hwgen.rtl.pe, "operand", "m.Case(index)", "m.Case(len(how.choices) - 1 - index)"
     ),
 }  # fmt: skip
 

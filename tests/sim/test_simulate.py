@@ -226,6 +226,26 @@ def test_several_inputs_and_outputs(graph, stalls):
     assert (result["frames"], result["mismatches"], result["first_difference"]) == (8, 0, None)
 
 
+def test_an_output_of_several_lanes(tmp_path):
+    """More results than inputs: they leave four at a time, as fast as the slowest layer makes them."""
+    rng = np.random.default_rng(4)
+    source = tensor((3, 2, 4))
+    first = conv(rng, source, 8, (2, 1), name="first")
+    second = conv(rng, first.output, 24, (1, 1), output=SIGNED, name="second")
+    network = chain(first, second, source=source)
+    target = board("ulx3s-25f")
+    found = plan(network, target, clock_mhz=100, target_fps=100e6 / 24)
+    manifest = generate(network, target, tmp_path, plan=found)
+    (output,) = manifest["outputs"]
+    assert (output["lanes"], output["words"]) == (4, 2 * 2 * 24)
+    assert manifest["plan"]["outputs"] == [{"name": "second", "lanes": 4, "cycles": 24}]
+    result = simulate(tmp_path, frames(rng, source, 12).astype(np.uint8), stalls=5)
+    assert (result["frames"], result["mismatches"], result["first_difference"]) == (12, 0, None)
+    assert result["cycles_per_frame"] <= manifest["cycles_per_frame"] + 2
+    vectors = np.load(tmp_path / "bench" / "vectors.npz")
+    assert (vectors["output0"] < 0).any(), "signs of every lane are compared"
+
+
 def test_a_difference_on_a_branch_is_named(graph, tmp_path):
     """With the second source of the concatenation changed, its values differ, not those before or beside it."""
     folder, network = graph

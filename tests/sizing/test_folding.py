@@ -1,5 +1,7 @@
 """Folding: the formulas that the planner trusts (the engines are timed against them in tests/rtl)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from hwgen.floatnet import PoolKind
 from hwgen.sizing.folding import Folding, divisors, geometry_of, output_lanes
 from hwgen.sizing.folding import foldings as foldings_with_fewest_lanes
 
-from ..networks import conv, foldings, pool, table, tensor
+from ..networks import conv, foldings, pool, table, tensor, unrolled
 
 
 def rng():
@@ -31,6 +33,12 @@ def test_divisors():
         ((9, 9, 4), 8, (3, 3), (3, 3), (0, 0, 0, 0), (8, 2, 1), 9 * 9 * 2),
         # ... nor than it takes to bring the results out.
         ((8, 8, 4), 8, (1, 2), (1, 1), (0, 0, 0, 1), (8, 4, 1), 64 * 8),
+        # Unrolled: a beat for every block, as long as the map comes in and the results leave that fast.
+        ((8, 8, 1), 8, (3, 3), (1, 1), (1, 1, 1, 1), (4, 1, 4, (3, 3)), 64 * 2),
+        ((8, 8, 1), 8, (3, 3), (1, 1), (1, 1, 1, 1), (4, 1, 2, (3, 1)), 64 * 2 * 3),
+        ((8, 8, 1), 8, (3, 3), (1, 1), (1, 1, 1, 1), (8, 1, 1, (1, 3)), 64 * 8),
+        ((8, 8, 2), 4, (4, 6), (2, 2), (0, 0, 0, 0), (1, 1, 1, (2, 3)), 3 * 2 * 4 * 2 * 2 * 2),
+        ((9, 9, 3), 4, (3, 3), (3, 3), (0, 0, 0, 0), (4, 3, 4, (3, 3)), 81),
         # Direct: as many beats; the groups end at least pe / lanes cycles apart, the last one behind the next frame.
         ((4, 4, 8), 6, (4, 4), (1, 1), (0, 0, 0, 0), (2, 4, 2), 3 * 32),
         ((4, 4, 8), 6, (4, 4), (1, 1), (0, 0, 0, 0), (2, 4, 1), 2 * 2 + 31 * 3 + 1),
@@ -50,6 +58,8 @@ def test_cycles_of_a_convolution(shape, outputs, kernel, stride, pads, folding, 
         ((8, 8, 4), 4, (3, 3), {"groups": 4, "pads": (1, 1, 1, 1)}, (2, 2, 1), 64 * 2 * 9),
         ((8, 8, 4), 4, (3, 3), {"groups": 4, "pads": (1, 1, 1, 1), "stride": (2, 2)}, (4, 4, 1), 16 * 9),
         ((8, 8, 4), 4, (3, 3), {"groups": 4, "dilation": (3, 2)}, (1, 1, 1), 2 * 4 * 4 * 9),
+        ((8, 8, 4), 4, (3, 3), {"groups": 4, "pads": (1, 1, 1, 1)}, (2, 2, 2, (3, 3)), 64 * 2),
+        ((8, 8, 4), 4, (3, 3), {"groups": 4, "pads": (1, 1, 1, 1)}, (2, 2, 1, (1, 3)), 64 * 2 * 3),
         ((8, 8, 4), 4, (1, 2), {"groups": 4, "pads": (0, 0, 0, 1)}, (4, 4, 1), 64 * 4),
         ((8, 8, 4), 4, (8, 8), {"groups": 4}, (2, 2, 1), 63 * 2 + 2 * 2 - 1),
         ((8, 8, 4), 4, (1, 1), {"groups": 4}, (2, 2, 1), 64 * 2 * 2),
@@ -92,10 +102,15 @@ LAYERS = {
 }
 
 
+def every(layer):
+    """All legal foldings, those of several taps per cycle included."""
+    return [wider for folding in foldings(layer) for wider in unrolled(layer, folding)]
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_folding_beats_its_multipliers(name):
     layer = LAYERS[name]()
-    for folding in foldings(layer):
+    for folding in every(layer):
         assert folding.cycles(layer) * folding.macs_per_cycle(layer) >= layer.macs
 
 
@@ -104,18 +119,18 @@ def test_lanes_are_the_fewest_that_keep_up(name):
     layer = LAYERS[name]()
     for chosen in foldings_with_fewest_lanes(layer):
         chosen.validate(layer)
-        widest = Folding(chosen.pe, chosen.simd, chosen.pe).cycles(layer)
+        widest = replace(chosen, lanes=chosen.pe).cycles(layer)
         slack = 16 / 15 if geometry_of(layer).direct else 1
         assert chosen.cycles(layer) <= widest * slack
-        assert output_lanes(layer, chosen.pe, chosen.simd) == chosen.lanes
+        assert output_lanes(layer, chosen.pe, chosen.simd, chosen.unroll) == chosen.lanes
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_pe_and_simd_is_offered_once(name):
+def test_every_array_is_offered_once(name):
     layer = LAYERS[name]()
-    offered = [(folding.pe, folding.simd) for folding in foldings_with_fewest_lanes(layer)]
+    offered = [replace(folding, lanes=1) for folding in foldings_with_fewest_lanes(layer)]
     assert len(set(offered)) == len(offered)
-    assert set(offered) == {(folding.pe, folding.simd) for folding in foldings(layer)}
+    assert set(offered) == {replace(folding, lanes=1) for folding in every(layer)}
 
 
 def test_every_lane_of_what_has_no_array_is_offered():
@@ -129,11 +144,11 @@ def test_every_lane_of_what_has_no_array_is_offered():
 @pytest.mark.parametrize("name", LAYERS)
 def test_more_multipliers_are_never_slower(name):
     layer = LAYERS[name]()
-    every = foldings(layer)
-    for folding in every:
-        for wider in every:
-            if wider.pe % folding.pe == 0 and wider.simd % folding.simd == 0 and wider.lanes == wider.pe:
-                assert wider.cycles(layer) <= folding.cycles(layer)
+    sizes = [((f.pe, f.simd, *f.unroll), f.cycles(layer), f.lanes == f.pe) for f in every(layer)]
+    for size, cycles, _ in sizes:
+        for wider, fewer, drained in sizes:
+            if drained and not any(w % s for w, s in zip(wider, size, strict=True)):
+                assert fewer <= cycles
 
 
 def test_refuses_what_does_not_divide():
@@ -148,5 +163,13 @@ def test_refuses_what_does_not_divide():
         Folding(2, 1, 1).validate(pool(rng(), tensor((4, 4, 2)), PoolKind.MAX, (2, 2), (2, 2)))
     with pytest.raises(ValueError, match="depthwise convolution must have pe == simd"):
         Folding(2, 1, 1).validate(LAYERS["depthwise"]())
+    for unroll in ((2, 1), (1, 2), (0, 1), (6, 3)):
+        with pytest.raises(ValueError, match="unroll must divide a kernel that reads a line buffer"):
+            Folding(1, 1, 1, unroll).validate(layer)
+    for name in ("dense", "pointwise", "depthwise of the whole map"):
+        with pytest.raises(ValueError, match="unroll must divide a kernel that reads a line buffer"):
+            Folding(1, 1, 1, (2, 1)).validate(LAYERS[name]())
+    with pytest.raises(ValueError, match="unroll must divide a kernel that reads a line buffer"):
+        Folding(1, 1, 1, (2, 2)).validate(pool(rng(), tensor((4, 4, 2)), PoolKind.MAX, (2, 2), (2, 2)))
     with pytest.raises(ValueError, match="PE must divide 6 channels of a group"):
         Folding(12, 1, 1).validate(LAYERS["groups"]())

@@ -1,11 +1,13 @@
 """Sizes of line buffers, against a reader and a writer that are followed tap by tap."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
+from hwgen.sizing.folding import divisors
 from hwgen.sizing.geometry import Geometry
-from hwgen.sizing.line_buffer import ahead, buffer_words, overhang, span, touching
+from hwgen.sizing.line_buffer import ahead, awaited, buffer_words, overhang, span, touching
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,25 @@ def test_how_far_the_reader_strays(geometry):
     top, left, _, _ = geometry.pads
     assert buffer_words(geometry, 1) - overhang(geometry) - 1 > top * width + left
     assert span(geometry) == max(address - base for base, address, _ in steps) + 1
+
+
+@pytest.mark.parametrize("geometry", WINDOWS, ids=str)
+def test_when_the_awaited_taps_have_come_all_have(geometry):
+    """Of every block: the last tap in the map is among them; and each of them is the last one of some block."""
+    columns = geometry.kernel[1]
+    area = geometry.kernel[0] * columns
+    steps = list(taps(geometry, 1))
+    for unroll in product(divisors(geometry.kernel[0]), divisors(columns)):
+        last = set()
+        for start, row, column in product(
+            range(0, len(steps), area), range(0, geometry.kernel[0], unroll[0]), range(0, columns, unroll[1])
+        ):
+            block = list(product(range(unroll[0]), range(unroll[1])))
+            found = [(steps[start + (row + i) * columns + column + j], (i, j)) for i, j in block]
+            inside = [(address, place) for (_, address, is_inside), place in found if is_inside]
+            if inside:
+                last.add(max(inside)[1])
+        assert last <= set(awaited(geometry, unroll))
+        if last:
+            rows, across = (sorted({place[axis] for place in last}) for axis in range(2))
+            assert list(awaited(geometry, unroll)) == list(product(rows, across))
