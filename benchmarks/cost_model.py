@@ -35,6 +35,7 @@ from hwgen.rtl.conv import ConvEngine
 from hwgen.rtl.pool import PoolEngine
 from hwgen.rtl.top import Core
 from hwgen.sizing.folding import Folding
+from hwgen.synth.netlist import improve
 from hwgen.synth.nextpnr import usage_in_log
 from hwgen.synth.yosys import map_to_cells
 
@@ -78,6 +79,13 @@ LAST = [
     ("e2m1", (1, 1, 64), 10, 1, 0, 5, 8),
     ("pot4", (7, 7, 16), 10, 7, 0, 1, 4),
     ("e2m1", (8, 8, 16), 4, 3, 1, 4, 8),
+]
+UNROLLED = [
+    # The same with kernel rows and columns per beat.
+    ("e2m1", (16, 16, 16), 16, 3, 1, 16, 4, (1, 3)),
+    ("e2m1", (16, 16, 3), 16, 3, 1, 8, 3, (3, 3)),
+    ("e2m1", (14, 14, 8), 16, 5, 2, 4, 2, (5, 1)),
+    ("pot3", (16, 16, 32), 32, 3, 1, 8, 8, (3, 1)),
 ]
 POOLS = [
     (PoolKind.MAX, (28, 28, 8), 2, 1),
@@ -128,6 +136,11 @@ def cases() -> list[Case]:
         layer, source = convolution(code, shape, outputs, kernel, pad, last=last)
         name = f"{code} {kernel}x{kernel} of {shape} to {outputs}{' logits' * last}, PE {pe}, SIMD {simd}"
         found.append((name, layer, source, Folding.of(layer, pe, simd)))
+    for code, shape, outputs, kernel, pad, pe, simd, unroll in UNROLLED:
+        layer, source = convolution(code, shape, outputs, kernel, pad)
+        taps = "x".join(map(str, unroll))
+        name = f"{code} {kernel}x{kernel} of {shape} to {outputs}, PE {pe}, SIMD {simd}, {taps} taps"
+        found.append((name, layer, source, Folding.of(layer, pe, simd, unroll)))
     for kind, shape, kernel, lanes in POOLS:
         pool, source = pooling(kind, shape, kernel)
         name = f"{kind.value} pool {kernel}x{kernel} of {shape}, {lanes} lanes"
@@ -144,6 +157,8 @@ def pack(component: Component, family: str) -> Cost:
         netlist = map_to_cells(
             ["dut.v"], top="dut", family=family, device=target.device, folder=folder, log=folder / "yosys.log"
         )
+        if family == "ecp5":
+            improve(netlist.path, top="dut")
         arguments = [f"--{target.device}", "--package", target.package, "--json", netlist.path.name, "--pack-only"]
         tools.run(f"nextpnr-{family}", arguments, cwd=folder, log=folder / "pack.log")
         usage = usage_in_log((folder / "pack.log").read_text(encoding="utf-8"))
@@ -159,7 +174,7 @@ def shell(family: str) -> Cost:
     """What the planner calls the shell: a board's design of one layer, without that layer and the frame buffer."""
     layer, source = convolution("e2m1", (8, 8, 1), 8, 3, 1)
     folding = Folding.of(layer, 4, 1)
-    network = Network("shell", source, (layer,))
+    network = Network("shell", (source,), (layer,), (layer.output.name,))
     top = BoardTop(Core(network, [folding]), clock_hz=board(BOARDS[family]).clock_hz)
     whole, part = pack(top, family), pack(engine(layer, source, folding), family)
     return Cost(whole.lut - part.lut, whole.bram - part.bram - block_rams(family, 8, 2 * 64))

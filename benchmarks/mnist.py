@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def hardware(work: Path, options: dict, frames: int, synthesize: bool) -> dict:
     generated = api.generate(work / "e2m1.npz", folder, board=BOARD, target_fps=options["target_fps"])
     simulated = api.simulate(folder, work / "test.npz", frames=frames, stalls=1)
     bottleneck = max(generated["plan"]["layers"], key=lambda layer: layer["cycles"])
-    ideal = bottleneck["macs"] / (bottleneck["pe"] * bottleneck["simd"])
+    ideal = bottleneck["macs"] / (bottleneck["pe"] * bottleneck["simd"] * prod(bottleneck["unroll"]))
     result = {
         "plan": generated["plan"],
         "simulate": simulated,

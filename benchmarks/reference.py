@@ -1,6 +1,6 @@
-"""How fast is the integer reference: images per second on MNIST networks, beside ONNX Runtime in floating point.
+"""How fast is the integer reference: frames per second on real networks, beside ONNX Runtime in floating point.
 
-    python benchmarks/reference.py [--images 2000] [--runs 7] [--write]
+    python -m benchmarks.reference [--only NETWORK ...] [--frames 1000] [--runs 7] [--write]
 
 Both may use every core that this process may run on, and they take turns within a run, so that other load on the
 machine hits both; figures are medians over the runs. Rates are true of one machine only, the ratio less so. ``--write``
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +23,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from mnist import DATA, NETWORKS, RESULTS, idx
 from onnx import numpy_helper
 
-from hwgen import api, store
+from benchmarks.accuracy import DATA, NETWORKS, RESULTS, channel_last
+from hwgen import quantize as quantizer
+from hwgen.floatnet import Normalization
+from hwgen.importers import load_model
+from hwgen.lower import lower
 from hwgen.reference import quantize_input, run
 
 BATCH = 100
-"""Images per call of ONNX Runtime: where it is fastest on these networks, give or take the noise."""
+"""Frames per call of ONNX Runtime: where it is fastest on these networks, give or take the noise."""
 
 
 def free_batch(file: Path) -> bytes:
@@ -63,19 +65,29 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def measure(name: str, images: npt.NDArray[np.uint8], runs: int, threads: int) -> dict[str, Any]:
+def measure(name: str, frames: int, runs: int, threads: int) -> dict[str, Any]:
     """Median rates of one network over ``runs`` runs, and the medians of the ratios within a run."""
-    normalization = NETWORKS[name]["normalization"]
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as scratch:
-        file = Path(scratch) / "network.npz"
-        np.savez(Path(scratch) / "calib.npz", x=images[:200])
-        api.quantize(DATA / f"{name}.onnx", Path(scratch) / "calib.npz", file, **normalization)
-        network = store.load(file)
-    integers = quantize_input(network, images.transpose(0, 2, 3, 1))
-    scale, mean, std = (normalization.get(key, default) for key, default in (("scale", 1), ("mean", 0), ("std", 1)))
-    floats = ((images * scale - mean) / std).astype(np.float32)
-    float_model = session(free_batch(DATA / f"{name}.onnx"), threads)
+    model = NETWORKS[name]
+    samples = model.samples(DATA)
+    values = {key: value if isinstance(value, tuple) else (float(value),) for key, value in model.normalization.items()}
+    float_network = lower(load_model(DATA / model.file), Normalization(**values))
+    calibration = channel_last(float_network, np.asarray(samples.calibration))[:100]
+    network = quantizer.quantize(float_network, calibration, method="plain")
+    images = np.asarray(samples.test)[:frames]
+    integers = quantize_input(network, channel_last(float_network, images))
+    scale, mean, std = (
+        np.asarray(values.get(key, default), np.float32).reshape(
+            -1, *[1] * (images.ndim - 2) if images.ndim > 2 else ()
+        )
+        for key, default in (("scale", (1.0,)), ("mean", (0.0,)), ("std", (1.0,)))
+    )
+    floats: npt.NDArray[np.float32] = ((images * scale - mean) / std).astype(np.float32)
+    float_model = session(free_batch(DATA / model.file), threads)
     source = float_model.get_inputs()[0].name
+    rank = len(float_model.get_inputs()[0].shape)
+    floats = floats.reshape(
+        len(floats), *floats.shape[1:] if floats.ndim == rank else float_model.get_inputs()[0].shape[1:]
+    )
 
     def in_batches() -> None:
         for start in range(0, len(images), BATCH):
@@ -88,9 +100,10 @@ def measure(name: str, images: npt.NDArray[np.uint8], runs: int, threads: int) -
             times.append(pair)
     return {
         "network": name,
+        "frames": len(images),
         "macs": network.macs,
-        "images_per_second": round(len(images) / median(own for own, _ in times)),
-        "onnxruntime_images_per_second": round(len(images) / median(other for _, other in times)),
+        "frames_per_second": round(len(images) / median(own for own, _ in times)),
+        "onnxruntime_frames_per_second": round(len(images) / median(other for _, other in times)),
         "ratio": round(median(other / own for own, other in times), 4),
     }
 
@@ -98,35 +111,35 @@ def measure(name: str, images: npt.NDArray[np.uint8], runs: int, threads: int) -
 def table(data: dict[str, Any]) -> str:
     """The result in Markdown."""
     lines = [
-        f"Made by `python benchmarks/reference.py --write` on {data['cores']} cores: {data['images']} images, "
+        f"Made by `python -m benchmarks.reference --write` on {data['cores']} cores: at most {data['frames']} frames, "
         f"{data['runs']} runs, medians; NumPy {data['numpy']}, ONNX Runtime {data['onnxruntime']} in floating point, "
-        f"{data['batch']} images per call.",
+        f"{data['batch']} frames per call.",
         "",
-        "| network | MACs per image | reference, images/s | ONNX Runtime, images/s | ratio |",
+        "| network | MACs per frame | reference, frames/s | ONNX Runtime, frames/s | ratio |",
         "|---|---|---|---|---|",
     ]
     for row in data["rows"]:
-        rates = f"{row['images_per_second']:,} | {row['onnxruntime_images_per_second']:,}"
+        rates = f"{row['frames_per_second']:,} | {row['onnxruntime_frames_per_second']:,}"
         lines.append(f"| {row['network']} | {row['macs']:,} | {rates} | {row['ratio']:.3f} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=2000, help="how many images a run takes")
+    parser.add_argument("--only", nargs="+", choices=tuple(NETWORKS))
+    parser.add_argument("--frames", type=int, default=1000, help="how many frames a run takes at most")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--write", action="store_true", help="leave the table in benchmarks/results")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    images = idx("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)[: options.images]
     data = {
         "cores": cores,
-        "images": len(images),
+        "frames": options.frames,
         "runs": options.runs,
         "batch": BATCH,
         "numpy": np.__version__,
         "onnxruntime": onnxruntime.__version__,
-        "rows": [measure(name, images, options.runs, cores) for name in NETWORKS],
+        "rows": [measure(name, options.frames, options.runs, cores) for name in options.only or NETWORKS],
     }
     print(table(data))
     if options.write:

@@ -46,7 +46,7 @@ def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) 
     """
     folder = Path(folder)
     identity = store.identity(network)
-    core = Core(network, plan.foldings, plan.fifos, identity=int(identity[:16], 16))
+    core = Core(network, plan.foldings, plan.fifos, lanes=plan.result_lanes, identity=int(identity[:16], 16))
     to_verilog(core, folder / "core.v", name=CORE)
     # The board's top instantiates that same file, so that what is synthesized is what was simulated.
     top = prepare(board, CoreInstance(core, CORE), folder)
@@ -74,6 +74,7 @@ def generate(network: Network, board: Board, folder: str | Path, *, plan: Plan) 
                 "name": o.tensor,
                 "ports": o.prefix,
                 "shape": network.tensor(o.tensor).shape,
+                "lanes": o.lanes,
                 "words": o.words,
                 "scale": network.tensor(o.tensor).scale,
             }
@@ -107,7 +108,7 @@ def write_bench(network: Network, core: Core, plan: Plan, folder: Path) -> None:
         "core": CORE,
         "sources": ["../core.v"],
         "inputs": [{"name": i.tensor, "ports": i.prefix} for i in core.inputs],
-        "outputs": [{"name": o.tensor, "ports": o.prefix} for o in core.outputs],
+        "outputs": [{"name": o.tensor, "ports": o.prefix, "lanes": o.lanes} for o in core.outputs],
         # A frame needs at most the cycles of all stages to pass, stalls several times as many.
         "patience": 10_000 + 10 * (plan.input_cycles + plan.output_cycles + sum(p.cycles for p in plan.layers)),
         "taps": taps,
