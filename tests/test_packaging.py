@@ -77,7 +77,7 @@ def test_wheel_holds_every_source_file(wheel):
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = set()
     for top, prefix in (("hwgen", "hwgen"), ("sim", "hwgen/sim"), ("boards", "hwgen/boards")):
-        files = (*(ROOT / top).rglob("*.py"), *(ROOT / top).rglob("py.typed"))
+        files = [file for kind in ("*.py", "*.v", "py.typed") for file in (ROOT / top).rglob(kind)]
         expected |= {f"{prefix}/{file.relative_to(ROOT / top).as_posix()}" for file in files}
     expected |= {f"hwgen/demo/{name}" for name in ("digits.onnx", "digits_calib.npz", "digits_test.npz")}
     assert names == expected

@@ -11,6 +11,7 @@ except those that only talk about where the netlist came from.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,16 @@ def to_verilog(component: Any, path: str | Path, *, name: str) -> Path:
 def rtlil_to_verilog(text: str, path: str | Path) -> Path:
     """Write a design in RTLIL, Yosys' intermediate text, as Verilog; returns ``path``.
 
-    The modules of ``rtl.adders`` follow where it uses them, unless ``HWGEN_CELLS`` is defined: a synthesizer that has
-    something better defines it and brings its own.
+    The modules of ``rtl.adders`` follow where it uses them, unless ``HWGEN_CELLS`` is defined: by another such file, or
+    by a synthesizer that has something better and brings its own.
     """
     path = Path(path)
     with new_file(path) as staging, tempfile.TemporaryDirectory(prefix=".emit-", dir=staging.parent) as folder:
         work = Path(folder)
         (work / "in.il").write_text(plain_names(text), encoding="utf-8")
         tools.run("yosys", ["-q", "-p", "; ".join(_PASSES)], cwd=work)
-        if "hwgen_" in text:
+        if any(f"cell \\{name} " in text for name in re.findall(r"(?m)^module (\w+)", VERILOG)):
             with (work / "out.v").open("a", encoding="utf-8") as out:
-                out.write(f"\n`ifndef HWGEN_CELLS\n{VERILOG}`endif\n")
+                out.write(f"\n`ifndef HWGEN_CELLS\n`define HWGEN_CELLS\n{VERILOG}`endif\n")
         (work / "out.v").replace(staging)
     return path

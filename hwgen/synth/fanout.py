@@ -31,7 +31,7 @@ def copy_busy_registers(module: dict[str, Any], *, limit: int = MAX_LOADS) -> in
             for index, bit in enumerate(bits):
                 if isinstance(bit, int):
                     highest = max(highest, bit)
-                    if cell["port_directions"][pin] == "input":
+                    if cell["port_directions"].get(pin) != "output":
                         loads[bit].append((name, pin, index))
     copies = 0
     for name in [name for name, cell in cells.items() if cell["type"] == "TRELLIS_FF" and not _kept(cell)]:

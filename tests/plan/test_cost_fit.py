@@ -12,7 +12,8 @@ from hwgen.plan.cost import COEFFICIENTS, SHELL, block_rams, layer_cost, lut_fea
 FILE = Path(__file__).parents[2] / "benchmarks" / "cost_model.py"
 
 # What the fit reaches, rounded up: median and largest error of the LUTs.
-LUT_ERROR = {"ecp5": (0.045, 0.17), "ice40": (0.035, 0.145)}
+LUT_ERROR = {"ecp5": (0.045, 0.19), "ice40": (0.03, 0.13)}
+"""Median and largest relative error; the largest are those of engines of a few hundred LUTs."""
 
 
 @pytest.fixture(scope="module")

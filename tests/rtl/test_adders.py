@@ -83,7 +83,7 @@ def test_wrong_adders_are_refuted(old, new, tmp_path, monkeypatch):
 
 def test_a_synthesizer_may_bring_its_own(tmp_path):
     path = to_verilog(Adders(*CASES[0]), tmp_path / "adders.v", name="adders")
-    assert path.read_text().endswith(f"\n`ifndef HWGEN_CELLS\n{VERILOG}`endif\n")
+    assert path.read_text().endswith(f"\n`ifndef HWGEN_CELLS\n`define HWGEN_CELLS\n{VERILOG}`endif\n")
 
 
 def test_verilog_without_adders_does_not_define_them(tmp_path):
