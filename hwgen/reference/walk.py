@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from ..network import Conv, Layer, Network
 
@@ -51,7 +55,11 @@ def walk(
     *,
     every: bool,
 ) -> dict[str, Values]:
-    """Outputs by name, and with ``every`` those of all layers: ``compute(layer, *maps)`` of each in turn."""
+    """Outputs by name, and with ``every`` those of all layers: ``compute(layer, *maps)`` of each in turn.
+
+    Every core works on a chunk of its own, with one thread of BLAS: chunks are too small to be shared out, and threads
+    that wait for each other on busy cores take 30 times as long. ``compute`` must therefore be free of state.
+    """
     tensors = network.tensors
     wanted = {layer.name for layer in network.layers} if every else set()
     count = len(data[network.inputs[0].name])
@@ -62,7 +70,8 @@ def walk(
     }
     last_reader = {name: layer.name for layer in network.layers for name in layer.sources}
     chunk = frames_per_chunk(network)
-    for start in range(0, count, chunk):
+
+    def work(start: int) -> None:
         values = {name: array[start : start + chunk] for name, array in data.items()}
         for name in values.keys() & results.keys():  # an input that is an output too
             results[name][start : start + chunk] = values[name]
@@ -74,7 +83,27 @@ def walk(
             for name in {*layer.sources, layer.name}:
                 if last_reader.get(name, layer.name) == layer.name:
                     del values[name]
+
+    starts = range(0, count, chunk)
+    with _blas().limit(limits=1, user_api="blas"):
+        if len(starts) > 1:
+            with ThreadPoolExecutor(_cores()) as pool:
+                list(pool.map(work, starts))
+        else:
+            for start in starts:
+                work(start)
     return results
+
+
+def _cores() -> int:
+    """Cores that this process may run on; not every system says which."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Found once: looking through the loaded libraries takes milliseconds."""
+    return ThreadpoolController()
 
 
 def results_of(network: Network, results: dict[str, Values], *, every: bool) -> Values | dict[str, Values]:

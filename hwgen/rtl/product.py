@@ -75,13 +75,15 @@ def operand(m: Module, book: Codebook, word, multiples: dict[int, Value], taps: 
     chosen = _multiple_of(multiples, how.choices[0])
     if how.chooses:
         chosen = pipeline_signal(shape_of(reach * max(how.choices)), name=f"{name}_chosen")
-        zero = _decide(m, how.zero, word, f"{name}_zero") if how.zeroes_choice else never
-        with m.If(zero):
-            m.d.sync += chosen.eq(0)
-        with m.Else(), m.Switch(_decide(m, how.choice, word, f"{name}_choice")):
+        selected = Signal(chosen.shape(), name=f"{name}_selected")
+        with m.Switch(_decide(m, how.choice, word, f"{name}_choice")):
             for index, choice in enumerate(how.choices):
                 with m.Case(index):
-                    m.d.sync += chosen.eq(_multiple_of(multiples, choice))
+                    m.d.comb += selected.eq(_multiple_of(multiples, choice))
+        zero = _decide(m, how.zero, word, f"{name}_zero") if how.zeroes_choice else never
+        # A gate, not a multiplexer: of that synthesis would make a reset, another one for every lane of every PE, and a
+        # tile of an ECP5 takes only two.
+        m.d.sync += chosen.eq(selected & (~zero).replicate(len(selected)))
         word = _registered(m, word, f"{name}_word1")
 
     negative = _decide(m, how.negative, word, f"{name}_negative")

@@ -210,7 +210,7 @@ MUTANTS = {
         "chained", hwgen.rtl.conv, "rom_words", "np.array(recipe(layer.codebook).stored)[layer.codes]", "layer.codes"
     ),
     "zero is not seen": (
-        "chained", hwgen.rtl.pe, "operand", "with m.If(zero):", "with m.If(never):"
+        "chained", hwgen.rtl.pe, "operand", "(~zero).replicate", "(~never).replicate"
     ),
     "choices change places": (
         "chained", hwgen.rtl.pe, "operand", "m.Case(index)", "m.Case(len(how.choices) - 1 - index)"

@@ -124,7 +124,7 @@ MUTANTS = {
     "a tap's column is above the pads": (Window, "_outside", "(column < -j * across)", "(column < 0)"),
     "all taps are padded as one": (Window, "elaborate", "Mux(outside[tap]", "Mux(outside[0]"),
     "all taps read the first one's address": (
-        Window, "elaborate", "read.addr.eq(addresses[tap])", "read.addr.eq(addresses[0])"
+        Window, "elaborate", "read.addr.eq(reads[tap])", "read.addr.eq(reads[0])"
     ),
     "only the first tap is waited for": (
         hwgen.rtl.window, "awaited", "product(sorted(rows), sorted(columns))", "product([0], [0])"
