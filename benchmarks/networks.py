@@ -118,7 +118,7 @@ def measured(name: str, folder: Path, *, frames: int, synthesize: bool, seed: in
     row["utilisation"] = round(utilisation(folder, cycles), 4)
     say(f"{cycles} cycles per frame, utilisation {row['utilisation']:.1%}")
     if synthesize and not (core / "synth.json").is_file():
-        result = api.synth(core, seed=seed, frequency_mhz=150, progress=say)
+        result = api.synth(core, seed=seed, progress=say)
         (core / "synth.json").write_text(json.dumps(result), encoding="utf-8")
     if (core / "synth.json").is_file():
         row["synth"] = json.loads((core / "synth.json").read_text(encoding="utf-8"))
