@@ -38,7 +38,7 @@ class ConvEngine(wiring.Component):
     between them. Of a depthwise layer, where each input channel is a reduction of its own, PE ``k`` has channel ``k``.
 
     Throughput: one frame per ``folding.cycles(layer)`` cycles; every PE lane works in each of them.
-    Latency: from the last pixel of a window to its first result, ``array_latency(codebook, lanes)`` + 15 cycles.
+    Latency: from the last pixel of a window to its first result, ``array_latency(codebook, lanes)`` + 18 cycles.
 
     Members
     -------

@@ -61,8 +61,8 @@ class Requantizer(wiring.Component):
 
     With ``chosen`` the words come in any order: ``index`` says which word of ``channels`` this cycle's is.
 
-    A pipeline that never stalls: two-term product, shift, bias, clip. Latency: 5 cycles. Throughput: one word per
-    cycle. ``>>`` is an arithmetic shift, so with the rounding half inside ``add`` rounding is half up.
+    A pipeline that never stalls: constants, two-term product, shift, bias, clip. Latency: 7 cycles. Throughput: one
+    word per cycle. ``>>`` is an arithmetic shift, so with the rounding half inside ``add`` rounding is half up.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Requantizer(wiring.Component):
     o : Out(lanes of lo..hi)
     """
 
-    LATENCY = 5
+    LATENCY = 7
 
     def __init__(
         self, channels: Sequence[Channel], shift: int, lo: int, hi: int, *, lanes: int = 1, chosen: bool = False
@@ -94,7 +94,11 @@ class Requantizer(wiring.Component):
         # A factor below 8 has its leading term moved up to 2**3: give every channel the same extra fraction bits.
         spare = max(0, -min(factor.shift for factor in factors))
         self._factors = [replace(factor, shift=factor.shift + spare) for factor in factors]
-        self._adds = [channel.add << spare for channel in channels]
+        # A small term that is subtracted is added as its ones' complement; the missing one joins the bias.
+        self._adds = [
+            (channel.add << spare) + ((1 << factor.shift) if factor.sign < 0 else 0)
+            for channel, factor in zip(channels, self._factors, strict=True)
+        ]
         self._shift = shift + spare
         self._accs = [channel.acc for channel in channels]
         self._clip = lo, hi
@@ -156,21 +160,33 @@ class Requantizer(wiring.Component):
         ]
         constants = self._constants(m, lane, fields, rows, index, words)
 
-        # Stage 1 waits for the constants; stage 2 makes the two-term product.
-        acc = pipeline_signal(self.acc[lane].shape(), name=f"acc_{lane}")
-        m.d.sync += acc.eq(self.acc[lane])
-        products = [interval * f.mantissa for interval, f in zip(accs, factors, strict=True)]
+        # Stages 1 and 2 wait for the constants, from a memory and its output register; stage 3 chooses the two terms,
+        # stage 4 adds them.
+        acc = self.acc[lane]
+        for stage in (1, 2):
+            later = pipeline_signal(acc.shape(), name=f"acc_{lane}_{stage}")
+            m.d.sync += later.eq(acc)
+            acc = later
+        larges = [interval * (1 << f.high) for interval, f in zip(accs, factors, strict=True)]
+        smalls = [_small(interval, f) for interval, f in zip(accs, factors, strict=True)]
+        products = [large + small for large, small in zip(larges, smalls, strict=True)]
+        large = pipeline_signal(shape_of(Interval.hull(larges)), name=f"large_{lane}")
+        small = pipeline_signal(shape_of(Interval.hull(smalls)), name=f"small_{lane}")
         product = pipeline_signal(shape_of(Interval.hull(products)), name=f"product_{lane}")
         with m.Switch(constants.pair if len(pairs) > 1 else Const(0)):
             for number, (high, sign, low) in enumerate(pairs):
                 with m.Case(number):
-                    large = acc.shift_left(high)
-                    small = acc.shift_left(low) if sign else Const(0)
-                    m.d.sync += product.eq(large - small if sign < 0 else large + small)
-        later = pipeline_signal(fields, name=f"constants_{lane}_2")
-        m.d.sync += later.eq(constants)
+                    term = acc.shift_left(low)
+                    m.d.sync += large.eq(acc.shift_left(high))
+                    m.d.sync += small.eq(-1 - term if sign < 0 else term if sign else 0)
+        m.d.sync += product.eq(large + small)
+        later = constants
+        for stage in (3, 4):
+            held = pipeline_signal(fields, name=f"constants_{lane}_{stage}")
+            m.d.sync += held.eq(later)
+            later = held
 
-        # Stage 3: one octave per step.
+        # Stage 5: one octave per step.
         shifted_values = [p * (1 << f.shift) for p, f in zip(products, factors, strict=True)]
         shifted = pipeline_signal(shape_of(Interval.hull(shifted_values)), name=f"shifted_{lane}")
         with m.Switch(later.shift):
@@ -180,7 +196,7 @@ class Requantizer(wiring.Component):
         add = pipeline_signal(later.add.shape(), name=f"add_{lane}")
         m.d.sync += add.eq(later.add)
 
-        # Stage 4: bias and rounding half. Stage 5: drop the fraction, clip.
+        # Stage 6: bias and rounding half. Stage 7: drop the fraction, clip.
         sums = [value + offset for value, offset in zip(shifted_values, adds, strict=True)]
         total = pipeline_signal(shape_of(Interval.hull(sums)), name=f"total_{lane}")
         m.d.sync += total.eq(shifted + add)
@@ -193,16 +209,22 @@ class Requantizer(wiring.Component):
 
     @staticmethod
     def _constants(m, lane, fields, rows, index, words):
-        """The row of ``index``, one cycle later."""
-        row = Signal(fields, name=f"constants_{lane}")
+        """The row of ``index``, two cycles later."""
         if words == 1:
-            m.d.comb += row.eq(Const(rows[0], fields))
-            return row
+            return Const(rows[0], fields)
+        row = pipeline_signal(fields, name=f"constants_{lane}")
         attributes = (
             {"rom_style": "logic"} if words <= LUT_ROM_WORDS else block_attributes(fields.size, words, rom=True)
         )
         rom = Memory(shape=fields, depth=words, init=rows, attrs=attributes)
         m.submodules[f"constants_{lane}"] = rom
         read = rom.read_port()
-        m.d.comb += [read.addr.eq(index), row.eq(read.data)]
+        m.d.comb += read.addr.eq(index)
+        m.d.sync += row.eq(read.data)
         return row
+
+
+def _small(acc: Interval, factor: _Factor) -> Interval:
+    """Values of the second term of a product, a ones' complement where it is subtracted."""
+    term = acc * (1 << factor.low) if factor.sign else Interval(0, 0)
+    return Interval(-1 - term.hi, -1 - term.lo) if factor.sign < 0 else term

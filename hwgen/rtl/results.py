@@ -22,7 +22,7 @@ class Results(wiring.Component):
     before the previous ones have left the shift register (``rows / lanes`` cycles).
 
     Throughput: one result word per cycle, one row of accumulators per ``rows / lanes`` cycles.
-    Latency: 1 (0 with ``rows == lanes``) + 5 (0 without requantizer) + 2 cycles to the first word.
+    Latency: 1 (0 with ``rows == lanes``) + 7 (0 without requantizer) + 2 cycles to the first word.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ FORK_WORDS = 2
 QUEUE_LATENCY = 2
 """Cycles through an empty ``rtl.queue.Queue``."""
 
-REQUANT_LATENCY = 5
+REQUANT_LATENCY = 7
 """Cycles through ``rtl.requant.Requantizer``."""
 
 ROM_LATENCY = 2
